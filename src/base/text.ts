@@ -1,0 +1,39 @@
+/** Cuts `text` to at most `maxBytes` bytes of UTF-8, never inside a character. */
+export function cutBytes(text: string, maxBytes: number): { text: string; cut: boolean } {
+  if (Buffer.byteLength(text) <= maxBytes) return { text, cut: false }
+  const bytes = Buffer.from(text)
+  let end = Math.max(0, maxBytes)
+  // A continuation byte is 10xxxxxx: step back to the start of its character.
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
+  return { text: bytes.subarray(0, end).toString('utf8'), cut: true }
+}
+
+/** The first line of `text`, cut to `maxChars` characters, for a place where one line is shown. */
+export function oneLine(text: string, maxChars = 160): string {
+  const line = text.trim().split(/\r?\n/, 1)[0] ?? ''
+  return line.length <= maxChars ? line : `${line.slice(0, maxChars - 1)}…`
+}
+
+/** How many single-character edits turn `a` into `b`. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+/** The word of `known` nearest to `word`, or null when none is near enough to be meant. */
+export function nearest(word: string, known: readonly string[]): string | null {
+  const limit = Math.max(1, Math.floor(word.length / 3))
+  const ranked = known
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance)
+  return ranked[0]?.candidate ?? null
+}

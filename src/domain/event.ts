@@ -1,0 +1,38 @@
+import type { Id } from './ids.ts'
+
+/** The event types of upstream that this worker writes; a reader of upstream skips a type it does not know. */
+export const EVENT_TYPES = [
+  'agent_spawned',
+  'agent_state_changed',
+  'agent_stopped',
+  'task_assigned',
+  'task_completed',
+  'task_failed',
+] as const
+export type EventType = (typeof EVENT_TYPES)[number]
+
+/** An event of the town stream. `data` on the wire is this object as JSON; absent fields are left out (Tinytown, events.rs). */
+export interface TownEvent {
+  readonly event_type: string
+  readonly agent_id?: Id
+  readonly task_id?: Id
+  /** Upstream writes the states of events with a capital: `Idle`. */
+  readonly old_state?: string
+  readonly new_state?: string
+  readonly message: string
+  /** RFC 3339. */
+  readonly timestamp: string
+  /** Ours: the reason word of a failure. */
+  readonly reason?: string
+}
+
+/** Reads the `data` field of a stream entry; null when it is not an event. */
+export function decodeEvent(data: string): TownEvent | null {
+  try {
+    const value = JSON.parse(data) as Partial<TownEvent> | null
+    if (typeof value?.event_type !== 'string' || typeof value.message !== 'string') return null
+    return value as TownEvent
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod'
+import { type Id, newId, parseId } from './ids.ts'
+
+/** Priorities as upstream writes them. `urgent` and `high` go to the head of the inbox, the others to its tail. */
+export const PRIORITIES = ['low', 'normal', 'high', 'urgent'] as const
+export type Priority = (typeof PRIORITIES)[number]
+
+/** The agent states are spoken in lower case here as well (Tinytown, message.rs). */
+const id = z.string().transform((text, context) => {
+  const parsed = parseId(text)
+  if (parsed !== null) return parsed
+  context.addIssue({ code: 'custom', message: `Expected a UUID, got ${JSON.stringify(text.slice(0, 80))}` })
+  return z.NEVER
+})
+
+const ackType = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('received') }),
+  z.object({ type: z.literal('acknowledged') }),
+  z.object({ type: z.literal('thanks') }),
+  z.object({ type: z.literal('approved') }),
+  z.object({ type: z.literal('rejected'), reason: z.string() }),
+])
+
+const body = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('task'), description: z.string() }),
+  z.object({ type: z.literal('query'), question: z.string() }),
+  z.object({ type: z.literal('informational'), summary: z.string() }),
+  z.object({ type: z.literal('confirmation'), ack_type: ackType }),
+  z.object({ type: z.literal('task_assign'), task_id: id }),
+  z.object({ type: z.literal('task_done'), task_id: z.string(), result: z.string() }),
+  z.object({ type: z.literal('task_failed'), task_id: z.string(), error: z.string() }),
+  z.object({ type: z.literal('status_request') }),
+  z.object({
+    type: z.literal('status_response'),
+    state: z.string(),
+    current_task: z.string().nullish(),
+  }),
+  z.object({ type: z.literal('ping') }),
+  z.object({ type: z.literal('pong') }),
+  z.object({ type: z.literal('shutdown') }),
+  // The payload of a custom message is a text, itself JSON by custom (Tinytown, message.rs).
+  z.object({ type: z.literal('custom'), kind: z.string(), payload: z.string() }),
+])
+
+const header = z.object({
+  id,
+  from: id,
+  to: id,
+  priority: z.enum(PRIORITIES),
+  created_at: z.iso.datetime({ offset: true }),
+  correlation_id: id.nullish(),
+})
+
+/** What a message says: its type and the fields of that type, named as on the wire. */
+export type MessageBody = z.infer<typeof body>
+
+/** A Tinytown message. On the wire the body's fields stand beside the header's (serde flatten). */
+export interface Message {
+  readonly id: Id
+  readonly from: Id
+  readonly to: Id
+  readonly body: MessageBody
+  readonly priority: Priority
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly correlationId?: Id
+}
+
+export type Decoded =
+  | { readonly ok: true; readonly message: Message }
+  | { readonly ok: false; readonly error: string }
+
+/** Reads a message from its wire text. Never throws: an unreadable one comes back as the reason why, in one sentence. */
+export function decodeMessage(raw: string): Decoded {
+  let value: unknown
+  try {
+    value = JSON.parse(raw)
+  } catch {
+    return { ok: false, error: 'The message is not JSON' }
+  }
+  const head = header.safeParse(value)
+  if (!head.success) return { ok: false, error: explain(head.error) }
+  const content = body.safeParse(value)
+  if (!content.success) return { ok: false, error: explain(content.error) }
+  const { created_at: createdAt, correlation_id: correlationId, ...rest } = head.data
+  return {
+    ok: true,
+    message: { ...rest, body: content.data, createdAt, ...(correlationId ? { correlationId } : {}) },
+  }
+}
+
+/** Writes a message in upstream's order of fields. */
+export function encodeMessage(message: Message): string {
+  return JSON.stringify({
+    id: message.id,
+    from: message.from,
+    to: message.to,
+    ...message.body,
+    priority: message.priority,
+    created_at: message.createdAt,
+    correlation_id: message.correlationId ?? null,
+  })
+}
+
+/** What is needed to make a message; the rest is filled in. */
+export interface NewMessage {
+  readonly from: Id
+  readonly to: Id
+  readonly body: MessageBody
+  readonly createdAt: string
+  readonly priority?: Priority
+  readonly correlationId?: Id
+}
+
+/** Makes a message with a new id and, unless told otherwise, normal priority. */
+export function newMessage(from: NewMessage): Message {
+  return { id: newId(), priority: 'normal', ...from }
+}
+
+function explain(error: z.ZodError): string {
+  const issue = error.issues[0]
+  const path = issue?.path.join('.') ?? ''
+  return path
+    ? `The message field ${path} is wrong: ${issue?.message}`
+    : `The message is wrong: ${issue?.message}`
+}

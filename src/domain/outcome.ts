@@ -1,0 +1,53 @@
+/** Why a run did not complete: one word, the same in the record, the event, the log and the metric. */
+export const REASONS = [
+  'exit',
+  'no-final-answer',
+  'crashed',
+  'timeout',
+  'stalled',
+  'output-limit',
+  'not-installed',
+  'auth',
+  'quota',
+  'rate-limit',
+  'overloaded',
+  'context-too-long',
+  'session-lost',
+  'permission-denied',
+  'cancelled',
+  'bad-task',
+  'config',
+  'shutdown',
+] as const
+export type Reason = (typeof REASONS)[number]
+
+/** Tokens and money of one run; a field is absent when the CLI does not tell. */
+export interface Usage {
+  /** All input tokens, cached ones included. */
+  readonly inputTokens?: number
+  readonly cachedInputTokens?: number
+  readonly outputTokens?: number
+  readonly costUsd?: number
+}
+
+/** What is told of every run, however it ended. */
+export interface RunFacts extends Usage {
+  readonly sessionId?: string
+  readonly toolCalls: number
+  readonly durationMs: number
+  readonly exitCode?: number
+  readonly signal?: string
+}
+
+/** How a run ended. `held` = the surroundings are broken and the task did not really run: it stays queued. */
+export type Outcome =
+  | {
+      readonly kind: 'completed'
+      readonly result: string
+      readonly truncated: boolean
+      readonly facts: RunFacts
+    }
+  | { readonly kind: 'failed'; readonly reason: Reason; readonly detail: string; readonly facts: RunFacts }
+  | { readonly kind: 'cancelled'; readonly facts: RunFacts }
+  | { readonly kind: 'held'; readonly reason: 'not-installed' | 'config'; readonly detail: string }
+  | { readonly kind: 'released'; readonly reason: 'shutdown' | 'lease-lost'; readonly sessionId?: string }

@@ -1,0 +1,74 @@
+import type { Usage } from '../domain/outcome.ts'
+
+/** What a run tells while it goes on; made from one line of a CLI's output by its profile's parser. */
+export type AgentEvent =
+  | { readonly type: 'session'; readonly id: string; readonly model?: string }
+  /** Something the agent said; where a CLI does not state its answer, the last one is the answer. */
+  | { readonly type: 'message'; readonly text: string }
+  /** `detail`: the command line, the file, the query, in one line of at most 500 characters. */
+  | { readonly type: 'tool-started'; readonly name: string; readonly detail: string }
+  | { readonly type: 'tool-finished'; readonly name: string; readonly ok: boolean }
+  | { readonly type: 'usage'; readonly usage: Usage }
+  /** The CLI's own statement of its answer. */
+  | { readonly type: 'final'; readonly text: string }
+  /** `status`: the HTTP status of the model server, when a structured field tells it. */
+  | { readonly type: 'error'; readonly message: string; readonly fatal: boolean; readonly status?: number }
+  /** Retries and warnings: shown, never judged. */
+  | { readonly type: 'notice'; readonly text: string }
+  /** The terminal event: the turn is over. */
+  | { readonly type: 'end'; readonly ok: boolean }
+
+/** Why a CLI itself says that it failed. */
+export type FailureReason =
+  | 'auth'
+  | 'quota'
+  | 'rate-limit'
+  | 'overloaded'
+  | 'context-too-long'
+  | 'session-lost'
+  | 'permission-denied'
+
+/** One row of a profile's table of failures, tried in order on fatal `error` events only. */
+export interface FailureRule {
+  readonly reason: FailureReason
+  readonly match: RegExp | ((error: { readonly message: string; readonly status?: number }) => boolean)
+}
+
+/** How to ask without a network call whether a CLI is logged in. */
+export interface LoginCheck {
+  /** A variable of these being set is a login. */
+  readonly env: readonly string[]
+  /** A file of these being there is a login; `~` is the home folder. */
+  readonly files: readonly string[]
+  readonly command?: {
+    readonly args: readonly string[]
+    readonly loggedIn: (answer: { readonly exitCode: number; readonly output: string }) => boolean
+  }
+  readonly remedy: string
+}
+
+/** Everything that is particular to one coding CLI: plain data and a pure line parser. */
+export interface Profile {
+  /** The word after `--cli`. */
+  readonly id: string
+  readonly title: string
+  readonly command: { readonly program: string; readonly args: readonly string[] }
+  readonly prompt: { readonly via: 'stdin' | 'argument' | 'file'; readonly flag?: string; readonly maxBytes?: number }
+  /** `pass`: names, or beginnings of names that end in `*`, taken over from the daemon's environment. */
+  readonly env: { readonly pass: readonly string[]; readonly set: Readonly<Record<string, string>> }
+  readonly version: { readonly args: readonly string[]; readonly tested: readonly string[] }
+  readonly login: LoginCheck | null
+  /** The command that installs it. */
+  readonly install: string
+  /** Tinytown's own preset command lines for this CLI, which this profile replaces. */
+  readonly upstreamCommands: readonly string[]
+  /** Null: plain text, everything on stdout is the answer. */
+  readonly parseLine: ((line: string) => readonly AgentEvent[]) | null
+  /** True: a run without an `end` event did not finish. */
+  readonly terminalEvent: boolean
+  readonly failures: readonly FailureRule[]
+  /** How long the process may take to exit after its terminal event, in milliseconds. */
+  readonly exitGraceMs: number
+  readonly workdir?: string
+  readonly timeoutMs?: number
+}

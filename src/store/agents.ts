@@ -1,0 +1,119 @@
+import type { Redis } from 'ioredis'
+import type { Agent, AgentState } from '../domain/agent.ts'
+import { WorkerError } from '../domain/errors.ts'
+import { type Id, newId, parseId, RESERVED_NAMES, SUPERVISOR_ID, shortId } from '../domain/ids.ts'
+import type { TownKeys } from './keys.ts'
+import { type Lease, runLeased } from './lease.ts'
+import { readAgent, scanRecords } from './records.ts'
+import { runScript, texts } from './script.ts'
+import { leave as leaveScript } from './scripts/leave.ts'
+import { register as registerScript } from './scripts/register.ts'
+import { setState as setStateScript } from './scripts/set-state.ts'
+
+/** What an agent says of itself when it registers. */
+export interface Registration {
+  readonly name: string
+  readonly cli: string
+  readonly role: string | undefined
+  readonly leaseMs: number
+  readonly extra: Readonly<Record<string, string | number>>
+}
+
+export type Registered =
+  | { readonly kind: 'registered'; readonly lease: Lease; readonly isNew: boolean }
+  | { readonly kind: 'held'; readonly host: string; readonly pid: string; readonly expiresInMs: number }
+
+/** Registers an agent under its name, with the id that the name had before. */
+export async function registerAgent(redis: Redis, town: TownKeys, who: Registration): Promise<Registered> {
+  let id = (await idOfName(redis, town, who.name)) ?? newId()
+  const token = newId()
+  // The script answers `renamed` when another process registered the name a moment ago: its id is taken then.
+  for (;;) {
+    const agent = town.agent(id)
+    const keys = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
+    const extra = Object.entries(who.extra).flat()
+    const args = [token, who.leaseMs, id, who.name, who.cli, who.role ?? '', ...extra]
+    const [kind, first = '', second = '', , left = '0'] = texts(
+      await runScript(redis, registerScript, keys, args),
+    )
+    if (kind === 'renamed') id = first
+    else if (kind === 'held') return { kind, host: first, pid: second, expiresInMs: Number(left) }
+    else {
+      const lease = { redis, town, agent, agentId: id, agentName: who.name, token, leaseMs: who.leaseMs }
+      return { kind: 'registered', lease, isNew: first === '1' }
+    }
+  }
+}
+
+async function idOfName(redis: Redis, town: TownKeys, name: string): Promise<Id | null> {
+  const known = await redis.hget(town.names, name.toLowerCase())
+  if (known) return known
+  // A record that `tt spawn` made has no entry yet.
+  const same = (await listAgents(redis, town)).filter(
+    (agent) => agent.name.toLowerCase() === name.toLowerCase(),
+  )
+  return same.sort((a, b) => b.lastActiveAt.localeCompare(a.lastActiveAt))[0]?.id ?? null
+}
+
+/** Changes the agent's state outside of a run, unless it is in one of the states `keep`. */
+export async function setAgentState(
+  lease: Lease,
+  change: { state: AgentState; message: string; lastError?: string; keep?: readonly AgentState[] },
+): Promise<void> {
+  const keys = [lease.agent.lease, lease.agent.record, lease.town.events, lease.agent.events]
+  const { state, message, lastError = '', keep = [] } = change
+  await runLeased(lease, setStateScript, keys, [lease.agentId, state, lastError, message, keep.join(',')])
+}
+
+/** Gives everything back and writes `stopped`. Returns how many messages went back to the inbox. */
+export async function leaveTown(lease: Lease, message: string): Promise<number> {
+  const { agent, town } = lease
+  const own = [agent.lease, agent.inFlight, agent.inbox, agent.record, agent.stop]
+  const keys = [...own, town.events, agent.events, agent.owner]
+  const [, back] = await runLeased(lease, leaveScript, keys, [lease.agentId, message])
+  return Number(back)
+}
+
+/** All agents of the town, by name. */
+export async function listAgents(redis: Redis, town: TownKeys): Promise<Agent[]> {
+  const agents = await scanRecords(redis, town.agentPattern, readAgent)
+  return agents.sort((a, b) => a.name.localeCompare(b.name))
+}
+
+/** The agent with this id, or null. */
+export async function getAgent(redis: Redis, town: TownKeys, id: Id): Promise<Agent | null> {
+  return readAgent(await redis.hgetall(town.agent(id).record))
+}
+
+/**
+ * The agent that `reference` means: its id, name, nickname or the first four digits of its id, in any case. Throws
+ * `not-found` when there is none, with the names that exist, or more than one, with the candidates.
+ */
+export async function findAgent(redis: Redis, town: TownKeys, reference: string): Promise<Agent> {
+  const agents = await listAgents(redis, town)
+  const wanted = reference.trim().toLowerCase()
+  const id = RESERVED_NAMES.includes(wanted) ? SUPERVISOR_ID : parseId(wanted)
+  const found = agents.filter(
+    (agent) =>
+      agent.id === id ||
+      [agent.name.toLowerCase(), agent.nickname?.toLowerCase(), shortId(agent.id)].includes(wanted),
+  )
+  const [agent] = found
+  if (agent && found.length === 1) return agent
+  if (!agent) {
+    const names = agents.map(({ name }) => name).join(', ')
+    throw new WorkerError('not-found', `No agent ${JSON.stringify(reference)} in town ${town.town}`, {
+      remedy: names
+        ? `Known agents: ${names}`
+        : `Start one: tinytown-worker --name ${wanted || 'worker-1'} --cli codex`,
+    })
+  }
+  const candidates = found.map(({ name, id: one }) => `${name} (${one})`).join(', ')
+  throw new WorkerError(
+    'not-found',
+    `${JSON.stringify(reference)} means more than one agent: ${candidates}`,
+    {
+      remedy: 'Use the whole id',
+    },
+  )
+}

@@ -1,0 +1,56 @@
+import type { Redis } from 'ioredis'
+import { decodeEvent, type TownEvent } from '../domain/event.ts'
+
+/** An event with its place in the stream. */
+export interface PlacedEvent {
+  readonly at: string
+  readonly event: TownEvent
+}
+
+type Entry = [id: string, fields: string[]]
+
+/** The value of one field of a stream entry, or ''. */
+export function fieldOf(fields: readonly string[], name: string): string {
+  const at = fields.indexOf(name)
+  return at === -1 ? '' : (fields[at + 1] ?? '')
+}
+
+/** The id of the last entry of a stream, `0-0` when it has none: where following starts. */
+export async function lastEntryId(redis: Redis, stream: string): Promise<string> {
+  const [last] = (await redis.xrevrange(stream, '+', '-', 'COUNT', 1)) as Entry[]
+  return last?.[0] ?? '0-0'
+}
+
+/** The newest `count` events of a stream, oldest first. */
+export async function recentEvents(redis: Redis, stream: string, count: number): Promise<PlacedEvent[]> {
+  const entries = (await redis.xrevrange(stream, '+', '-', 'COUNT', count)) as Entry[]
+  return placed(entries.reverse())
+}
+
+/** Waits at most `blockMs` for the events after `from`. An empty answer means that none came. */
+export async function nextEvents(
+  redis: Redis,
+  stream: string,
+  from: string,
+  blockMs: number,
+): Promise<PlacedEvent[]> {
+  return placed(await nextEntries(redis, stream, from, blockMs))
+}
+
+/** Waits at most `blockMs` for the entries of a stream after `from`. */
+export async function nextEntries(
+  redis: Redis,
+  stream: string,
+  from: string,
+  blockMs: number,
+): Promise<Entry[]> {
+  const reply = await redis.xread('COUNT', 500, 'BLOCK', blockMs, 'STREAMS', stream, from)
+  return (reply?.[0]?.[1] as Entry[] | undefined) ?? []
+}
+
+function placed(entries: readonly Entry[]): PlacedEvent[] {
+  return entries.flatMap(([at, fields]) => {
+    const event = decodeEvent(fieldOf(fields, 'data'))
+    return event ? [{ at, event }] : []
+  })
+}

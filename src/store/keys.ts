@@ -1,0 +1,79 @@
+import type { Id } from '../domain/ids.ts'
+
+/**
+ * Every key of a town. A town named `{name}` keeps all of them in one Redis Cluster slot. Extension keys stand under
+ * `worker:` and in `dead-letters`; one under `agent:` or `task:` that is not a record would empty every `tt list`.
+ */
+export interface TownKeys {
+  readonly town: string
+  readonly events: string
+  readonly deadLetters: string
+  /** Hash of agent name (lower case) to agent id: the same name takes the same inbox again. */
+  readonly names: string
+  readonly agentPattern: string
+  readonly taskPattern: string
+  readonly taskPrefix: string
+  task(id: Id): string
+  agent(id: Id): AgentKeys
+}
+
+/** The keys of one agent. */
+export interface AgentKeys {
+  readonly record: string
+  readonly inbox: string
+  readonly urgent: string
+  readonly activity: string
+  readonly stop: string
+  readonly events: string
+  /** Holds the token of the one live worker; expires when it is not renewed. */
+  readonly lease: string
+  /** The token of the worker that registered last: it may take its own lease again after it ran out. */
+  readonly owner: string
+  /** Messages that were claimed and not yet settled, oldest first. */
+  readonly inFlight: string
+  /** Informational messages that wait for the next prompt. */
+  readonly notes: string
+  /** What the last run wrote last, so that a repeated start or settle is recognised. */
+  readonly receipt: string
+  /** Stream of what the CLI says, capped. */
+  readonly output: string
+}
+
+/** The keys of the town named `town`. */
+export function townKeys(town: string): TownKeys {
+  const base = `tt:${town}`
+  return {
+    town,
+    events: `${base}:events`,
+    deadLetters: `${base}:dead-letters`,
+    names: `${base}:worker:names`,
+    agentPattern: `${escapeGlob(base)}:agent:*`,
+    taskPattern: `${escapeGlob(base)}:task:*`,
+    taskPrefix: `${base}:task:`,
+    task: (id) => `${base}:task:${id}`,
+    agent: (id) => ({
+      record: `${base}:agent:${id}`,
+      inbox: `${base}:inbox:${id}`,
+      urgent: `${base}:urgent:${id}`,
+      activity: `${base}:activity:${id}`,
+      stop: `${base}:stop:${id}`,
+      events: `${base}:events:agent:${id}`,
+      lease: `${base}:worker:${id}:lease`,
+      owner: `${base}:worker:${id}:owner`,
+      inFlight: `${base}:worker:${id}:in-flight`,
+      notes: `${base}:worker:${id}:notes`,
+      receipt: `${base}:worker:${id}:receipt`,
+      output: `${base}:worker:${id}:output`,
+    }),
+  }
+}
+
+/** The prefix and the end of an agent's lease key, for a script that must look at another agent's lease. */
+export function leaseKeyParts(town: string): { prefix: string; suffix: string } {
+  return { prefix: `tt:${town}:worker:`, suffix: ':lease' }
+}
+
+/** A glob character in a town name stands for itself. */
+function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&')
+}

@@ -1,0 +1,74 @@
+import type { Redis } from 'ioredis'
+import { type AgentState, readAgentState } from '../domain/agent.ts'
+import type { Id } from '../domain/ids.ts'
+import { readTaskState, type TaskState } from '../domain/task.ts'
+import type { AgentKeys, TownKeys } from './keys.ts'
+import { runScript, type Script, texts } from './script.ts'
+import { pulse as pulseScript } from './scripts/pulse.ts'
+
+/** The right to write in an agent's name: every script of the worker checks the token first. */
+export interface Lease {
+  readonly redis: Redis
+  readonly town: TownKeys
+  readonly agent: AgentKeys
+  readonly agentId: Id
+  readonly agentName: string
+  readonly token: string
+  readonly leaseMs: number
+}
+
+/** Somebody else registered under this name: nothing may be written any more, the child must end. */
+export class LeaseLost extends Error {
+  constructor() {
+    super('The lease of this agent is lost')
+    this.name = 'LeaseLost'
+  }
+}
+
+/**
+ * Runs a script in the agent's name and returns its reply as texts. A lease that only ran out (Redis was away for longer) is
+ * taken again first. Throws `LeaseLost` when another worker has taken it.
+ */
+export async function runLeased(
+  lease: Lease,
+  script: Script,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<string[]> {
+  const run = async () => texts(await runScript(lease.redis, script, keys, [lease.token, ...args]))
+  const reply = await run()
+  if (reply[0] !== 'lost') return reply
+  await pulse(lease, { state: 'idle', taskId: null, alive: false })
+  const again = await run()
+  if (again[0] === 'lost') throw new LeaseLost()
+  return again
+}
+
+export type Pulse =
+  | {
+      readonly kind: 'ok'
+      readonly state: AgentState
+      readonly stopRequested: boolean
+      readonly task: TaskState | null
+    }
+  | { readonly kind: 'evicted' }
+
+/** Renews the lease and tells what others wrote. `alive` also writes the sign of life. Throws `LeaseLost`. */
+export async function pulse(
+  lease: Lease,
+  beat: { state: AgentState; taskId: Id | null; alive: boolean },
+): Promise<Pulse> {
+  const { agent } = lease
+  const task = beat.taskId ? lease.town.task(beat.taskId) : agent.record
+  const keys = [agent.lease, agent.record, agent.stop, task, agent.owner]
+  const args = [lease.token, lease.leaseMs, beat.state, beat.alive ? '1' : '0']
+  const [kind, state, stopping, taskState] = texts(await runScript(lease.redis, pulseScript, keys, args))
+  if (kind === 'lost') throw new LeaseLost()
+  if (kind === 'evicted') return { kind }
+  return {
+    kind: 'ok',
+    state: readAgentState(state),
+    stopRequested: stopping === '1' || state === 'draining',
+    task: taskState ? readTaskState(taskState) : null,
+  }
+}

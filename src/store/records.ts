@@ -1,0 +1,143 @@
+import type { Redis } from 'ioredis'
+import { type Agent, readAgentState } from '../domain/agent.ts'
+import { REASONS, type Reason } from '../domain/outcome.ts'
+import { readTaskState, type Task, type TaskExtras } from '../domain/task.ts'
+
+/** A record as Redis holds it: field and value, both texts. */
+export type Fields = Readonly<Record<string, string>>
+
+/** Reads an agent record; null when it is not one (no id: a ghost that a blind write left behind). */
+export function readAgent(fields: Fields): Agent | null {
+  if (!fields.id) return null
+  return {
+    id: fields.id,
+    name: fields.name ?? '',
+    state: readAgentState(fields.state),
+    cli: fields.cli ?? '',
+    createdAt: fields.created_at ?? '',
+    lastHeartbeat: fields.last_heartbeat ?? '',
+    lastActiveAt: fields.last_active_at ?? '',
+    tasksCompleted: Number(fields.tasks_completed ?? 0),
+    roundsCompleted: Number(fields.rounds_completed ?? 0),
+    ...present({
+      nickname: fields.nickname,
+      roleId: fields.role_id,
+      currentTask: fields.current_task,
+      host: fields.host,
+      pid: numberOf(fields.pid),
+      workerVersion: fields.worker_version,
+      lastError: fields.last_error,
+    }),
+  }
+}
+
+/** Reads a task record; null when it is not one. */
+export function readTask(fields: Fields): Task | null {
+  if (!fields.id) return null
+  return {
+    id: fields.id,
+    description: fields.description ?? '',
+    state: readTaskState(fields.state),
+    createdAt: fields.created_at ?? '',
+    updatedAt: fields.updated_at ?? '',
+    tags: readTags(fields.tags),
+    ...present({
+      startedAt: fields.started_at,
+      completedAt: fields.completed_at,
+      assignedTo: fields.assigned_to,
+      result: fields.result,
+      parentId: fields.parent_id,
+    }),
+    ...readExtras(fields),
+  }
+}
+
+/** Which record field holds which extra of a task, and how it is read. */
+const EXTRA_FIELDS = {
+  attempts: ['attempts', 'number'],
+  reason: ['reason', 'reason'],
+  exitCode: ['exit_code', 'number'],
+  signal: ['signal', 'text'],
+  cli: ['cli', 'text'],
+  cliVersion: ['cli_version', 'text'],
+  sessionId: ['session_id', 'text'],
+  inputTokens: ['input_tokens', 'number'],
+  cachedInputTokens: ['cached_input_tokens', 'number'],
+  outputTokens: ['output_tokens', 'number'],
+  costUsd: ['cost_usd', 'number'],
+  queueMs: ['queue_ms', 'number'],
+  durationMs: ['duration_ms', 'number'],
+  toolCalls: ['tool_calls', 'number'],
+  resultTruncated: ['result_truncated', 'flag'],
+  log: ['log', 'text'],
+} as const satisfies Record<keyof TaskExtras, readonly [string, 'number' | 'text' | 'flag' | 'reason']>
+
+/** The extras of a run as field and value in turn, ready for a script; absent ones are left out. */
+export function extraFields(extras: TaskExtras): string[] {
+  return Object.entries(EXTRA_FIELDS).flatMap(([key, [field]]) => {
+    const value = extras[key as keyof TaskExtras]
+    return value === undefined ? [] : [field, String(value)]
+  })
+}
+
+function readExtras(fields: Fields): TaskExtras {
+  const entries = Object.entries(EXTRA_FIELDS).flatMap(([key, [field, kind]]) => {
+    const value = readValue(fields[field], kind)
+    return value === undefined ? [] : [[key, value]]
+  })
+  return Object.fromEntries(entries) as TaskExtras
+}
+
+function readValue(text: string | undefined, kind: 'number' | 'text' | 'flag' | 'reason') {
+  if (text === undefined) return undefined
+  if (kind === 'number') return numberOf(text)
+  if (kind === 'flag') return text === 'true'
+  if (kind === 'reason') return REASONS.find((reason): reason is Reason => reason === text)
+  return text
+}
+
+function readTags(text: string | undefined): string[] {
+  try {
+    const value: unknown = JSON.parse(text ?? '[]')
+    return Array.isArray(value) ? value.filter((tag) => typeof tag === 'string') : []
+  } catch {
+    return []
+  }
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  const value = text === undefined || text === '' ? Number.NaN : Number(text)
+  return Number.isFinite(value) ? value : undefined
+}
+
+type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
+
+/** The same object without the fields that are undefined. */
+function present<T extends object>(fields: T): Present<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>
+}
+
+/** Field and value in turn, as HGETALL answers inside a script, to an object. */
+export function pairs(flat: readonly string[]): Fields {
+  const fields: Record<string, string> = {}
+  for (let at = 0; at + 1 < flat.length; at += 2) fields[flat[at] as string] = flat[at + 1] as string
+  return fields
+}
+
+/** Reads every record whose key matches `pattern`, in one round trip per 500 keys. What is not a record is left out. */
+export async function scanRecords<T extends { readonly id: string }>(
+  redis: Redis,
+  pattern: string,
+  read: (fields: Fields) => T | null,
+): Promise<T[]> {
+  const found = new Map<string, T>()
+  for await (const keys of redis.scanStream({ match: pattern, count: 500 })) {
+    const batch = redis.pipeline()
+    for (const key of keys as string[]) batch.hgetall(key)
+    for (const [error, fields] of (await batch.exec()) ?? []) {
+      const record = error ? null : read(fields as Fields)
+      if (record) found.set(record.id, record)
+    }
+  }
+  return [...found.values()]
+}

@@ -1,0 +1,32 @@
+import { script } from '../script.ts'
+import { EMIT, NOW, TITLE } from './shared.ts'
+
+/**
+ * Ends an agent's life: what is still in flight goes back to the head of the inbox in its order, the state becomes stopped,
+ * the stop flag and the lease go.
+ *
+ * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner
+ * ARGV: token, agent id, message
+ * Returns: {'lost'} | {'ok', messages given back}
+ */
+export const leave = script(
+  'leave',
+  NOW,
+  EMIT,
+  TITLE,
+  `
+local lease, in_flight, inbox, agent, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+if redis.call('GET', lease) ~= ARGV[1] then return {'lost'} end
+local back = 0
+while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
+redis.call('DEL', lease, stop, KEYS[8])
+if redis.call('HEXISTS', agent, 'id') == 1 then
+  local at = now()
+  local before = redis.call('HGET', agent, 'state') or 'starting'
+  redis.call('HSET', agent, 'state', 'stopped', 'last_heartbeat', at)
+  redis.call('HDEL', agent, 'current_task')
+  emit(KEYS[6], KEYS[7], {event_type = 'agent_stopped', agent_id = ARGV[2], old_state = title(before),
+    new_state = 'Stopped', message = ARGV[3], timestamp = at})
+end
+return {'ok', tostring(back)}`,
+)

@@ -1,0 +1,42 @@
+import { script } from '../script.ts'
+import { EMIT, NOW, TITLE } from './shared.ts'
+
+/**
+ * Gives a claimed message back to the head of the inbox, uncounted: the run did not fail by itself.
+ *
+ * KEYS: lease, in-flight, inbox, task, agent record, receipt, town events, agent events
+ * ARGV: token, raw, release id, agent id, task id, agent state, last error ('' = none), session id ('' = none), event message,
+ *       attempt was counted: '1' or '0'
+ * Returns: {'lost'} | {'ok'}
+ */
+export const release = script(
+  'release',
+  NOW,
+  EMIT,
+  TITLE,
+  `
+local lease, in_flight, inbox, task, agent, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local token, raw, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local agent_state, last_error, session_id = ARGV[6], ARGV[7], ARGV[8]
+if redis.call('GET', receipt) == release_id then return {'ok'} end
+if redis.call('GET', lease) ~= token then return {'lost'} end
+local at = now()
+if redis.call('LREM', in_flight, 1, raw) > 0 then redis.call('LPUSH', inbox, raw) end
+redis.call('SET', receipt, release_id)
+if redis.call('HGET', task, 'state') == 'running' then
+  redis.call('HSET', task, 'state', 'assigned', 'updated_at', at)
+  redis.call('HDEL', task, 'started_at')
+  if ARGV[10] == '1' then redis.call('HINCRBY', task, 'attempts', -1) end
+  if session_id ~= '' then redis.call('HSET', task, 'session_id', session_id) end
+end
+if redis.call('HEXISTS', agent, 'id') == 1 then
+  local before = redis.call('HGET', agent, 'state')
+  if before ~= 'paused' and before ~= 'draining' then redis.call('HSET', agent, 'state', agent_state) end
+  redis.call('HDEL', agent, 'current_task')
+  if last_error ~= '' then redis.call('HSET', agent, 'last_error', last_error) end
+  redis.call('HSET', agent, 'last_heartbeat', at)
+end
+emit(KEYS[7], KEYS[8], {event_type = 'agent_state_changed', agent_id = agent_id, task_id = task_id,
+  old_state = 'Working', new_state = title(agent_state), message = ARGV[9], timestamp = at})
+return {'ok'}`,
+)

@@ -1,0 +1,30 @@
+import { script } from '../script.ts'
+import { EMIT, NOW, TITLE } from './shared.ts'
+
+/**
+ * Changes the agent's state outside of a run: idle after the start, error and back, draining.
+ *
+ * KEYS: lease, agent record, town events, agent events
+ * ARGV: token, agent id, state, last error ('' = none), event message, leave these states alone (csv)
+ * Returns: {'lost'} | {'evicted'} | {'kept', state} | {'ok', old state}
+ */
+export const setState = script(
+  'set-state',
+  NOW,
+  EMIT,
+  TITLE,
+  `
+local agent = KEYS[2]
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
+if redis.call('HEXISTS', agent, 'id') == 0 then return {'evicted'} end
+local before = redis.call('HGET', agent, 'state') or 'starting'
+if string.find(',' .. ARGV[6] .. ',', ',' .. before .. ',', 1, true) then return {'kept', before} end
+local at = now()
+redis.call('HSET', agent, 'state', ARGV[3], 'last_heartbeat', at)
+if ARGV[4] ~= '' then redis.call('HSET', agent, 'last_error', ARGV[4]) else redis.call('HDEL', agent, 'last_error') end
+if before ~= ARGV[3] then
+  emit(KEYS[3], KEYS[4], {event_type = 'agent_state_changed', agent_id = ARGV[2], old_state = title(before),
+    new_state = title(ARGV[3]), message = ARGV[5], timestamp = at})
+end
+return {'ok', before}`,
+)

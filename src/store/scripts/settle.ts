@@ -1,0 +1,57 @@
+import { script } from '../script.ts'
+import { ACTIVITY, EMIT, NOW } from './shared.ts'
+
+/**
+ * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
+ * else ended meanwhile (the CLI itself by \`tt task complete\`, or a cancel) keeps that end; only what is known of the run is
+ * added. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
+ *
+ * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox
+ * ARGV: token, raw, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
+ *       number of notes used, reply message ('' = none), event message, activity text, then pairs of extra fields
+ * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'}
+ */
+export const settle = script(
+  'settle',
+  NOW,
+  EMIT,
+  ACTIVITY,
+  `
+local lease, in_flight, task, agent, notes, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local token, raw, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local state, allowed, result, reason = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8], ARGV[9]
+if redis.call('GET', receipt) == settle_id then return {'ok'} end
+if redis.call('GET', lease) ~= token then return {'lost'} end
+local at = now()
+local found = redis.call('HGET', task, 'state')
+local verdict = {'ok'}
+if not found then
+  verdict = {'gone'}
+else
+  for i = 14, #ARGV, 2 do redis.call('HSET', task, ARGV[i], ARGV[i + 1]) end
+  if string.find(allowed, ',' .. found .. ',', 1, true) then
+    redis.call('HSET', task, 'state', state, 'result', result, 'completed_at', at, 'updated_at', at)
+    if reason ~= '' then redis.call('HSET', task, 'reason', reason) end
+    if state == 'completed' then redis.call('HINCRBY', agent, 'tasks_completed', 1) end
+  else
+    verdict = {'ended', found}
+  end
+end
+redis.call('LREM', in_flight, 1, raw)
+if tonumber(ARGV[10]) > 0 then redis.call('LTRIM', notes, ARGV[10], -1) end
+redis.call('SET', receipt, settle_id)
+if redis.call('HEXISTS', agent, 'id') == 1 then
+  local before = redis.call('HGET', agent, 'state')
+  if before ~= 'paused' and before ~= 'draining' then redis.call('HSET', agent, 'state', 'idle') end
+  if redis.call('HGET', agent, 'current_task') == task_id then redis.call('HDEL', agent, 'current_task') end
+  redis.call('HSET', agent, 'last_active_at', at, 'last_heartbeat', at)
+  local round = redis.call('HINCRBY', agent, 'rounds_completed', 1)
+  note_activity(KEYS[7], 'Round ' .. round .. ': ' .. ARGV[13])
+end
+if ARGV[11] ~= '' then redis.call('RPUSH', KEYS[10], ARGV[11]) end
+local event = {event_type = state == 'completed' and 'task_completed' or 'task_failed', agent_id = agent_id,
+  task_id = task_id, old_state = 'Working', new_state = 'Idle', message = ARGV[12], timestamp = at}
+if reason ~= '' then event.reason = reason end
+emit(KEYS[8], KEYS[9], event)
+return verdict`,
+)

@@ -1,0 +1,44 @@
+/**
+ * now() -> RFC 3339 text, milliseconds since 1970. The clock is the server's, so that a worker with a wrong clock writes
+ * right times. The date is computed from the day number (proleptic Gregorian calendar, era of 400 years).
+ */
+export const NOW = `
+local function now()
+  local t = redis.call('TIME')
+  local s, us = tonumber(t[1]), tonumber(t[2])
+  local floor = math.floor
+  local z = floor(s / 86400) + 719468
+  local rest = s % 86400
+  local era = floor(z / 146097)
+  local doe = z % 146097
+  local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+  local mp = floor((5 * doy + 2) / 153)
+  local day = doy - floor((153 * mp + 2) / 5) + 1
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06d+00:00', year, month, day,
+    floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, us), s * 1000 + floor(us / 1000)
+end`
+
+/** emit(town stream, agent stream, fields): one event in both, in the form and with the caps of upstream. */
+export const EMIT = `
+local function emit(town, agent, event)
+  local data = cjson.encode(event)
+  redis.call('XADD', town, 'MAXLEN', '~', '1000', '*', 'event_type', event.event_type, 'data', data)
+  redis.call('XADD', agent, 'MAXLEN', '~', '100', '*', 'event_type', event.event_type, 'data', data)
+end`
+
+/** title(state): upstream writes the states of events with a capital. */
+export const TITLE = `
+local function title(word)
+  return (string.gsub(word, '^%l', string.upper))
+end`
+
+/** note_activity(key, text): the last ten lines of what an agent did, for an hour, as \`tt status --deep\` shows them. */
+export const ACTIVITY = `
+local function note_activity(key, text)
+  redis.call('LPUSH', key, text)
+  redis.call('LTRIM', key, 0, 9)
+  redis.call('EXPIRE', key, 3600)
+end`

@@ -1,0 +1,209 @@
+import type { Redis } from 'ioredis'
+import { WorkerError } from '../domain/errors.ts'
+import { type Id, newId, parseId, SUPERVISOR_ID } from '../domain/ids.ts'
+import { encodeMessage, newMessage, type Priority } from '../domain/message.ts'
+import type { Reason } from '../domain/outcome.ts'
+import { allowedFrom, readTaskState, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
+import { leaseKeyParts, type TownKeys } from './keys.ts'
+import { type Lease, runLeased } from './lease.ts'
+import { extraFields, pairs, readTask, scanRecords } from './records.ts'
+import { runScript, texts } from './script.ts'
+import { assign as assignScript } from './scripts/assign.ts'
+import { release as releaseScript } from './scripts/release.ts'
+import { settle as settleScript } from './scripts/settle.ts'
+import { start as startScript } from './scripts/start.ts'
+
+/** What starting a claimed message came to. */
+export type Started =
+  | {
+      readonly kind: 'started'
+      readonly task: Task
+      /** RFC 3339, the server's clock. */
+      readonly startedAt: string
+      readonly attempt: number
+      readonly notes: readonly string[]
+    }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'ended'; readonly state: TaskState }
+  | { readonly kind: 'elsewhere'; readonly agentId: Id }
+
+/** Starts the task of a claimed message. `description` makes the record of a message that has none of its own. */
+export async function startTask(
+  lease: Lease,
+  start: { raw: string; taskId: Id; startId: string; cli: string; description?: string },
+): Promise<Started> {
+  const { agent, town } = lease
+  const task = town.task(start.taskId)
+  const keys = [
+    agent.lease,
+    agent.inFlight,
+    task,
+    agent.record,
+    agent.notes,
+    agent.receipt,
+    town.events,
+    agent.events,
+  ]
+  const { prefix, suffix } = leaseKeyParts(town.town)
+  const allowed = allowedFrom('running').join(',')
+  const about = [start.raw, lease.agentId, start.taskId, start.startId, start.cli]
+  const reply = await runLeased(lease, startScript, keys, [
+    ...about,
+    allowed,
+    start.description ?? '',
+    prefix,
+    suffix,
+  ])
+  const [kind, first = '', attempt = '0', count = '0'] = reply
+  if (kind === 'ended') return { kind, state: readTaskState(first) }
+  if (kind === 'elsewhere') return { kind, agentId: first }
+  const notesFrom = 4 + Number(count)
+  const record = kind === 'started' ? readTask(pairs(reply.slice(4, notesFrom))) : null
+  if (!record) return { kind: 'missing' }
+  return {
+    kind: 'started',
+    task: record,
+    startedAt: first,
+    attempt: Number(attempt),
+    notes: reply.slice(notesFrom),
+  }
+}
+
+/** How a task ends. */
+export interface Settlement {
+  readonly raw: string
+  readonly taskId: Id
+  readonly settleId: string
+  readonly state: 'completed' | 'failed' | 'cancelled'
+  readonly result: string
+  readonly reason?: Reason
+  readonly notesUsed: number
+  readonly extras: TaskExtras
+  readonly eventMessage: string
+  readonly activity: string
+  readonly reply?: { readonly to: Id; readonly raw: string }
+}
+
+/** `ended`: somebody else ended the task meanwhile and that end stands. `gone`: its record was deleted. */
+export type Settled =
+  | { readonly kind: 'ok' }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'ended'; readonly state: TaskState }
+
+/** Writes the end of a task in one step. Throws `LeaseLost`. */
+export async function settleTask(lease: Lease, end: Settlement): Promise<Settled> {
+  const { agent, town } = lease
+  const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
+  const own = [agent.lease, agent.inFlight, town.task(end.taskId), agent.record, agent.notes, agent.receipt]
+  const keys = [...own, agent.activity, town.events, agent.events, replyInbox]
+  const what = [end.raw, end.settleId, lease.agentId, end.taskId, end.state, allowedFrom(end.state).join(',')]
+  const how = [
+    end.result,
+    end.reason ?? '',
+    end.notesUsed,
+    end.reply?.raw ?? '',
+    end.eventMessage,
+    end.activity,
+  ]
+  const [kind, state] = await runLeased(lease, settleScript, keys, [
+    ...what,
+    ...how,
+    ...extraFields(end.extras),
+  ])
+  if (kind === 'ended') return { kind, state: readTaskState(state) }
+  return { kind: kind === 'gone' ? 'gone' : 'ok' }
+}
+
+/** Gives a claimed message back, uncounted, and leaves the agent in `agentState`. Throws `LeaseLost`. */
+export async function releaseTask(
+  lease: Lease,
+  back: {
+    raw: string
+    taskId: Id
+    releaseId: string
+    agentState: 'idle' | 'error' | 'draining'
+    counted: boolean
+    message: string
+    lastError?: string
+    sessionId?: string
+  },
+): Promise<void> {
+  const { agent, town } = lease
+  const own = [agent.lease, agent.inFlight, agent.inbox, town.task(back.taskId), agent.record, agent.receipt]
+  const what = [back.raw, back.releaseId, lease.agentId, back.taskId, back.agentState]
+  const how = [back.lastError ?? '', back.sessionId ?? '', back.message, back.counted ? '1' : '0']
+  await runLeased(lease, releaseScript, [...own, town.events, agent.events], [...what, ...how])
+}
+
+/** A task that somebody wants done. */
+export interface NewTask {
+  readonly description: string
+  readonly tags: readonly string[]
+  readonly priority: Priority
+}
+
+/** Makes a task and puts it into an agent's inbox. Returns its id and how many messages wait there now. */
+export async function assignTask(
+  redis: Redis,
+  town: TownKeys,
+  agentId: Id,
+  task: NewTask,
+): Promise<{ taskId: Id; agentState: string; waiting: number }> {
+  const taskId = newId()
+  const agent = town.agent(agentId)
+  const body = { type: 'task_assign', task_id: taskId } as const
+  const mark = newId()
+  const text = encodeMessage(
+    newMessage({ from: SUPERVISOR_ID, to: agentId, body, priority: task.priority, createdAt: mark }),
+  )
+  const [before = '', after = ''] = text.split(mark)
+  const end = task.priority === 'high' || task.priority === 'urgent' ? 'head' : 'tail'
+  const keys = [agent.record, town.task(taskId), agent.inbox, town.events, agent.events]
+  const args = [
+    agentId,
+    taskId,
+    task.description,
+    JSON.stringify(task.tags),
+    before,
+    after,
+    end,
+    'task assigned',
+  ]
+  const [kind, agentState = '', waiting = '0'] = texts(await runScript(redis, assignScript, keys, args))
+  if (kind !== 'ok')
+    throw new WorkerError('not-found', `The agent ${agentId} is not in town ${town.town} any more`)
+  return { taskId, agentState, waiting: Number(waiting) }
+}
+
+/** The task with this id, or null. */
+export async function getTask(redis: Redis, town: TownKeys, id: Id): Promise<Task | null> {
+  return readTask(await redis.hgetall(town.task(id)))
+}
+
+/**
+ * The task that `reference` means: its id or the beginning of it (four digits or more). Throws `not-found` when there is
+ * none or more than one.
+ */
+export async function findTask(redis: Redis, town: TownKeys, reference: string): Promise<Task> {
+  const id = parseId(reference)
+  const direct = id ? await getTask(redis, town, id) : null
+  if (direct) return direct
+  const start = reference.trim().toLowerCase()
+  const found =
+    start.length >= 4 ? (await listTasks(redis, town)).filter((task) => task.id.startsWith(start)) : []
+  const [task] = found
+  if (task && found.length === 1) return task
+  const many =
+    found.length > 1
+      ? `${found.length} tasks begin with ${start}`
+      : `No task ${reference} in town ${town.town}`
+  throw new WorkerError('not-found', many, {
+    remedy: found.length > 1 ? 'Give more of the id' : 'tinytown-worker tasks lists them',
+  })
+}
+
+/** All tasks of the town, newest first. */
+export async function listTasks(redis: Redis, town: TownKeys): Promise<Task[]> {
+  const tasks = await scanRecords(redis, town.taskPattern, readTask)
+  return tasks.sort((a, b) => b.createdAt.localeCompare(a.createdAt))
+}

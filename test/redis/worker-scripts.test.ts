@@ -1,0 +1,435 @@
+import { describe, expect, it } from 'vitest'
+import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
+import { decodeMessage } from '../../src/domain/message.ts'
+import {
+  findAgent,
+  getAgent,
+  leaveTown,
+  listAgents,
+  registerAgent,
+  setAgentState,
+} from '../../src/store/agents.ts'
+import { recentEvents } from '../../src/store/events.ts'
+import { acknowledgeMessage, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
+import { type Lease, pulse } from '../../src/store/lease.ts'
+import {
+  assignTask,
+  getTask,
+  releaseTask,
+  type Settlement,
+  settleTask,
+  startTask,
+} from '../../src/store/tasks.ts'
+import { useTown } from '../rig/redis.ts'
+
+const here = useTown()
+
+async function register(name = 'worker-1'): Promise<Lease> {
+  const who = { name, cli: 'demo', role: 'backend', leaseMs: 30_000, extra: { host: 'box', pid: 42 } }
+  const registered = await registerAgent(here.redis, here.town, who)
+  if (registered.kind !== 'registered') throw new Error(`the name is held by ${registered.host}`)
+  await setAgentState(registered.lease, { state: 'idle', message: 'ready' })
+  return registered.lease
+}
+
+async function assign(lease: Lease, description = 'Do X') {
+  const task = { description, tags: ['a'], priority: 'normal' } as const
+  return (await assignTask(here.redis, here.town, lease.agentId, task)).taskId
+}
+
+async function claimAndStart(lease: Lease, taskId: string, startId = newId()) {
+  const claim = await claimMessage(lease)
+  if (claim.kind !== 'message') throw new Error(`claimed nothing: ${claim.kind}`)
+  return { raw: claim.raw, started: await startTask(lease, { raw: claim.raw, taskId, startId, cli: 'demo' }) }
+}
+
+function settlement(raw: string, taskId: string, change: Partial<Settlement> = {}): Settlement {
+  const fixed = {
+    notesUsed: 0,
+    extras: { toolCalls: 2, attempts: 1 },
+    eventMessage: 'done',
+    activity: 'completed',
+  }
+  return { raw, taskId, settleId: newId(), state: 'completed', result: 'ok', ...fixed, ...change }
+}
+
+describe('registering', () => {
+  it('writes a record that tt can read', async () => {
+    const lease = await register()
+    const record = await here.redis.hgetall(lease.agent.record)
+    expect(record).toMatchObject({
+      id: lease.agentId,
+      name: 'worker-1',
+      agent_type: 'worker',
+      state: 'idle',
+      cli: 'demo',
+      role_id: 'backend',
+      tasks_completed: '0',
+      rounds_completed: '0',
+      spawn_mode: 'fresh',
+    })
+    expect(Math.abs(Date.parse(record.created_at ?? '') - Date.now())).toBeLessThan(60_000)
+    expect(record.created_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/)
+  })
+
+  it('says who holds a name that is in use', async () => {
+    await register()
+    const again = await registerAgent(here.redis, here.town, {
+      name: 'Worker-1',
+      cli: 'demo',
+      role: undefined,
+      leaseMs: 1000,
+      extra: {},
+    })
+    expect(again).toMatchObject({ kind: 'held', host: 'box', pid: '42' })
+  })
+
+  it('gives the same name the same id again', async () => {
+    const first = await register()
+    await leaveTown(first, 'bye')
+    expect((await register()).agentId).toBe(first.agentId)
+  })
+
+  it('takes the id of a record that tt spawn made', async () => {
+    const id = newId()
+    await here.redis.hset(here.town.agent(id).record, { id, name: 'worker-1', state: 'stopped' })
+    expect((await register()).agentId).toBe(id)
+  })
+
+  it('ends two first registrations of one name with one id and one holder', async () => {
+    const who = { name: 'w', cli: 'demo', role: undefined, leaseMs: 30_000, extra: {} }
+    const both = await Promise.all([
+      registerAgent(here.redis, here.town, who),
+      registerAgent(here.redis, here.town, who),
+    ])
+    expect(both.map(({ kind }) => kind).sort()).toEqual(['held', 'registered'])
+    expect(await listAgents(here.redis, here.town)).toHaveLength(1)
+  })
+
+  it('leaves a paused agent paused', async () => {
+    const lease = await register()
+    await leaveTown(lease, 'bye')
+    await here.redis.hset(lease.agent.record, 'state', 'paused')
+    const who = { name: 'worker-1', cli: 'demo', role: undefined, leaseMs: 30_000, extra: {} }
+    await registerAgent(here.redis, here.town, who)
+    expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('paused')
+  })
+})
+
+describe('assigning', () => {
+  it('writes the task before its message and both in a form that can be read', async () => {
+    const lease = await register()
+    const taskId = await assign(lease, 'Refactor "x"\nline 2 — ü')
+    const [raw = ''] = await here.redis.lrange(lease.agent.inbox, 0, -1)
+    const decoded = decodeMessage(raw)
+    expect(decoded).toMatchObject({
+      ok: true,
+      message: { from: SUPERVISOR_ID, to: lease.agentId, body: { type: 'task_assign', task_id: taskId } },
+    })
+    expect(JSON.parse(raw).created_at).toMatch(/Z$/)
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({
+      description: 'Refactor "x"\nline 2 — ü',
+      state: 'assigned',
+      assignedTo: lease.agentId,
+      tags: ['a'],
+    })
+  })
+})
+
+describe('the way of a task', () => {
+  it('goes from assigned to running to completed and leaves nothing in flight', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw, started } = await claimAndStart(lease, taskId)
+    expect(started).toMatchObject({ kind: 'started', attempt: 1, task: { state: 'running', tags: ['a'] } })
+    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({
+      state: 'working',
+      currentTask: taskId,
+    })
+    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'ok' })
+    const task = await getTask(here.redis, here.town, taskId)
+    expect(task).toMatchObject({ state: 'completed', result: 'ok', toolCalls: 2 })
+    expect(Date.parse(task?.completedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(task?.startedAt ?? ''))
+    const agent = await getAgent(here.redis, here.town, lease.agentId)
+    expect(agent).toMatchObject({ state: 'idle', tasksCompleted: 1, roundsCompleted: 1 })
+    expect(agent?.currentTask).toBeUndefined()
+    expect(await here.redis.exists(lease.agent.inFlight, lease.agent.inbox)).toBe(0)
+    const events = await recentEvents(here.redis, here.town.events, 10)
+    expect(events.map(({ event }) => event.event_type)).toEqual([
+      'agent_spawned',
+      'agent_state_changed',
+      'task_assigned',
+      'agent_state_changed',
+      'task_completed',
+    ])
+  })
+
+  it('hands a claimed message over again until it is settled', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    await assign(lease)
+    const first = await claimMessage(lease)
+    expect(await claimMessage(lease)).toEqual(first)
+    expect(await here.redis.llen(lease.agent.inFlight)).toBe(1)
+    expect(first).toMatchObject({ kind: 'message', raw: expect.stringContaining(taskId) })
+  })
+
+  it('takes urgent messages before the inbox', async () => {
+    const lease = await register()
+    await here.redis.rpush(lease.agent.inbox, 'later')
+    await here.redis.lpush(lease.agent.urgent, 'first')
+    expect(await claimMessage(lease)).toEqual({ kind: 'message', raw: 'first' })
+  })
+
+  it('counts a start once when it is repeated with the same start id', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId, 'same')
+    const again = await startTask(lease, { raw, taskId, startId: 'same', cli: 'demo' })
+    expect(again).toMatchObject({ kind: 'started', attempt: 1 })
+    const next = await startTask(lease, { raw, taskId, startId: 'other', cli: 'demo' })
+    expect(next).toMatchObject({ kind: 'started', attempt: 2 })
+  })
+
+  it('settles once when the settle is repeated', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId)
+    const end = settlement(raw, taskId)
+    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+    expect((await getAgent(here.redis, here.town, lease.agentId))?.tasksCompleted).toBe(1)
+  })
+
+  it('keeps the end that the CLI wrote itself', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId)
+    await here.redis.hset(here.town.task(taskId), { state: 'completed', result: 'by tt' })
+    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'ended', state: 'completed' })
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ result: 'by tt', toolCalls: 2 })
+    expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
+  })
+
+  it('does not make a deleted task again', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId)
+    await here.redis.del(here.town.task(taskId))
+    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'gone' })
+    expect(await here.redis.exists(here.town.task(taskId))).toBe(0)
+  })
+
+  it.each(['completed', 'failed', 'cancelled'])('does not start a task that is %s', async (state) => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    await here.redis.hset(here.town.task(taskId), { state })
+    const { started } = await claimAndStart(lease, taskId)
+    expect(started).toEqual({ kind: 'ended', state })
+    expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
+  })
+
+  it('does not start a task that another live worker runs, and takes over from a dead one', async () => {
+    const [mine, other] = [await register('a'), await register('b')]
+    const taskId = await assign(mine)
+    await here.redis.hset(here.town.task(taskId), { state: 'running', assigned_to: other.agentId })
+    const { started } = await claimAndStart(mine, taskId)
+    expect(started).toEqual({ kind: 'elsewhere', agentId: other.agentId })
+    await here.redis.del(other.agent.lease)
+    await here.redis.rpush(mine.agent.inFlight, 'again')
+    const again = await startTask(mine, { raw: 'again', taskId, startId: newId(), cli: 'demo' })
+    expect(again).toMatchObject({ kind: 'started', task: { assignedTo: mine.agentId } })
+  })
+
+  it('makes a record for a message that carries its own text', async () => {
+    const lease = await register()
+    const taskId = newId()
+    await here.redis.rpush(lease.agent.inbox, 'm')
+    await claimMessage(lease)
+    const start = { raw: 'm', taskId, startId: newId(), cli: 'demo' }
+    expect(await startTask(lease, start)).toEqual({ kind: 'missing' })
+    expect(await startTask(lease, { ...start, description: 'Say hi' })).toMatchObject({
+      kind: 'started',
+      task: { description: 'Say hi', state: 'running' },
+    })
+  })
+
+  it('gives a task back at the head of the inbox, uncounted, with its session', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId)
+    const later = await assign(lease)
+    const back = {
+      raw,
+      taskId,
+      releaseId: newId(),
+      agentState: 'draining',
+      counted: true,
+      sessionId: 's-1',
+    } as const
+    await releaseTask(lease, { ...back, message: 'shutdown' })
+    await releaseTask(lease, { ...back, message: 'shutdown' })
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({
+      state: 'assigned',
+      attempts: 0,
+      sessionId: 's-1',
+    })
+    const inbox = await here.redis.lrange(lease.agent.inbox, 0, -1)
+    expect(inbox).toEqual([raw, expect.stringContaining(later)])
+  })
+
+  it('keeps what cannot be run in the dead letters with its text', async () => {
+    const lease = await register()
+    await here.redis.rpush(lease.agent.inbox, '{broken')
+    await claimMessage(lease)
+    const id = await putAsideMessage(lease, '{broken', { reason: 'bad-task', detail: 'not JSON' })
+    const [entry] = (await here.redis.xrange(here.town.deadLetters, id, id)) as [string, string[]][]
+    expect(entry?.[1]).toEqual(
+      expect.arrayContaining(['message', '{broken', 'reason', 'bad-task', 'agent', 'worker-1']),
+    )
+    expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
+  })
+
+  it('keeps a note until a settled run has used it', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    await here.redis.lpush(lease.agent.inbox, 'info')
+    await claimMessage(lease)
+    await acknowledgeMessage(lease, 'info', { note: 'the API moved' })
+    const { raw, started } = await claimAndStart(lease, taskId)
+    expect(started).toMatchObject({ notes: ['the API moved'] })
+    await here.redis.rpush(lease.agent.notes, 'came later')
+    await settleTask(lease, settlement(raw, taskId, { notesUsed: 1 }))
+    expect(await here.redis.lrange(lease.agent.notes, 0, -1)).toEqual(['came later'])
+  })
+})
+
+describe('fencing', () => {
+  it('refuses every write of a worker whose lease another one took', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId)
+    await here.redis.set(lease.agent.lease, 'somebody else')
+    const before = await here.redis.hgetall(here.town.task(taskId))
+    const writes = [
+      () => claimMessage(lease),
+      () => startTask(lease, { raw, taskId, startId: newId(), cli: 'demo' }),
+      () => settleTask(lease, settlement(raw, taskId)),
+      () =>
+        releaseTask(lease, {
+          raw,
+          taskId,
+          releaseId: newId(),
+          agentState: 'idle',
+          counted: true,
+          message: '',
+        }),
+      () => acknowledgeMessage(lease, raw),
+      () => putAsideMessage(lease, raw, { reason: 'bad-task', detail: '' }),
+      () => pulse(lease, { state: 'working', taskId, alive: true }),
+      () => setAgentState(lease, { state: 'idle', message: '' }),
+      () => leaveTown(lease, ''),
+    ]
+    for (const write of writes) await expect(write()).rejects.toThrow('The lease of this agent is lost')
+    expect(await here.redis.hgetall(here.town.task(taskId))).toEqual(before)
+    expect(await here.redis.lrange(lease.agent.inFlight, 0, -1)).toEqual([raw])
+  })
+})
+
+describe('the heartbeat', () => {
+  it('takes a lease again that only ran out, and every write does', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { raw } = await claimAndStart(lease, taskId)
+    await here.redis.del(lease.agent.lease)
+    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'ok' })
+    expect(await here.redis.get(lease.agent.lease)).toBe(lease.token)
+  })
+
+  it('does not take a lease again that another worker held and left meanwhile', async () => {
+    const lease = await register()
+    await here.redis.del(lease.agent.lease)
+    await leaveTown(await register(), 'bye')
+    await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('lost')
+  })
+
+  it('puts a state right that a stale read brought back', async () => {
+    const lease = await register()
+    await here.redis.hset(lease.agent.record, 'state', 'stopped')
+    await pulse(lease, { state: 'idle', taskId: null, alive: true })
+    expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('idle')
+  })
+
+  it('leaves a pause alone and tells it', async () => {
+    const lease = await register()
+    await here.redis.hset(lease.agent.record, 'state', 'paused')
+    const beat = await pulse(lease, { state: 'idle', taskId: null, alive: true })
+    expect(beat).toEqual({ kind: 'ok', state: 'paused', stopRequested: false, task: null })
+    expect(await claimMessage(lease)).toEqual({ kind: 'paused' })
+  })
+
+  it('tells a stop and says draining while the worker still works', async () => {
+    const lease = await register()
+    await here.redis
+      .multi()
+      .setex(lease.agent.stop, 3600, '1')
+      .hset(lease.agent.record, 'state', 'stopped')
+      .exec()
+    const beat = await pulse(lease, { state: 'working', taskId: null, alive: true })
+    expect(beat).toMatchObject({ state: 'draining', stopRequested: true })
+    expect(await claimMessage(lease)).toEqual({ kind: 'stopping' })
+  })
+
+  it('does not make a pruned record again', async () => {
+    const lease = await register()
+    await here.redis.del(lease.agent.record)
+    expect(await pulse(lease, { state: 'idle', taskId: null, alive: true })).toEqual({ kind: 'evicted' })
+    await leaveTown(lease, 'bye')
+    expect(await here.redis.exists(lease.agent.record)).toBe(0)
+  })
+
+  it('tells that the task was cancelled', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    await claimAndStart(lease, taskId)
+    await here.redis.hset(here.town.task(taskId), 'state', 'cancelled')
+    expect(await pulse(lease, { state: 'working', taskId, alive: true })).toMatchObject({ task: 'cancelled' })
+  })
+})
+
+describe('leaving', () => {
+  it('gives what is in flight back in its order and writes stopped', async () => {
+    const lease = await register()
+    await here.redis.rpush(lease.agent.inFlight, 'one', 'two')
+    await here.redis.rpush(lease.agent.inbox, 'three')
+    expect(await leaveTown(lease, 'bye')).toBe(2)
+    expect(await here.redis.lrange(lease.agent.inbox, 0, -1)).toEqual(['one', 'two', 'three'])
+    expect(await here.redis.exists(lease.agent.lease, lease.agent.inFlight)).toBe(0)
+    expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('stopped')
+  })
+})
+
+describe('finding an agent', () => {
+  it.each(['worker-1', 'WORKER-1', 'id', 'short'])('by %s', async (how) => {
+    const lease = await register()
+    const reference =
+      how === 'id' ? lease.agentId.toUpperCase() : how === 'short' ? lease.agentId.slice(0, 4) : how
+    expect((await findAgent(here.redis, here.town, reference)).id).toBe(lease.agentId)
+  })
+
+  it('names the agents that exist when there is none of that name', async () => {
+    await register()
+    await expect(findAgent(here.redis, here.town, 'nobody')).rejects.toMatchObject({
+      message: expect.stringMatching(/^No agent "nobody" in town town-\d+$/),
+      remedy: 'Known agents: worker-1',
+    })
+  })
+
+  it('names the candidates when more than one is meant', async () => {
+    for (const id of [newId(), newId()])
+      await here.redis.hset(here.town.agent(id).record, { id, name: 'twin' })
+    await expect(findAgent(here.redis, here.town, 'twin')).rejects.toThrow(
+      /more than one agent: twin \(.*\), twin \(/,
+    )
+  })
+})
