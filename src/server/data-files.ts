@@ -1,0 +1,86 @@
+import { open, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sleep } from '../base/clock.ts'
+import { exchange } from './resp.ts'
+
+// Redis's own default names; `tt` gives none, so its server reads and writes this snapshot.
+const SNAPSHOT = 'dump.rdb'
+const APPEND_FOLDER = 'appendonlydir'
+const MANIFEST = 'appendonly.aof.manifest'
+
+const SWITCH_MS = 30_000
+const POLL_MS = 25
+
+/**
+ * Which of the two stores in `dataDir` a server has to be started from to see the latest data: the snapshot, the append-only
+ * files, or `none` when the folder holds neither. Redis itself reads only the one it is configured for: switched to the other
+ * it starts with an old town, or an empty one, and saves that over the good data.
+ */
+export async function newerData(dataDir: string): Promise<'snapshot' | 'append-only' | 'none'> {
+  const snapshot = await snapshotStartedAt(join(dataDir, SNAPSHOT))
+  const appended = await lastAppendAt(join(dataDir, APPEND_FOLDER))
+  if (snapshot === null) return appended === null ? 'none' : 'append-only'
+  if (appended === null) return 'snapshot'
+  // What was appended before a snapshot began is in it. The snapshot's time has whole seconds; within the same second the
+  // append-only files are the ones that cannot lack anything.
+  return Math.floor(appended / 1000) >= snapshot / 1000 ? 'append-only' : 'snapshot'
+}
+
+/** When a snapshot began, in milliseconds; its file's own time is later, by as long as the writing took. */
+async function snapshotStartedAt(path: string): Promise<number | null> {
+  const file = await open(path).catch(() => null)
+  if (file === null) return null
+  try {
+    const head = Buffer.alloc(256)
+    const { bytesRead } = await file.read(head, 0, head.length, 0)
+    // An RDB file begins with auxiliary fields; ctime is a length-prefixed name and a 32-bit little-endian number (0xc2).
+    const marker = Buffer.from('\x05ctime\xc2', 'latin1')
+    const at = head.indexOf(marker)
+    if (at >= 0 && at + marker.length + 4 <= bytesRead) return head.readUInt32LE(at + marker.length) * 1000
+    return (await file.stat()).mtimeMs
+  } finally {
+    await file.close()
+  }
+}
+
+/** The last change, in milliseconds, of the files that the manifest names; null without a manifest. */
+async function lastAppendAt(folder: string): Promise<number | null> {
+  try {
+    const manifest = await readFile(join(folder, MANIFEST), 'utf8')
+    const names = [...manifest.matchAll(/^file (\S+) /gm)].map((match) => match[1] ?? '')
+    const times = names.map((name) => stat(join(folder, name)).then((info) => info.mtimeMs))
+    return Math.max(...(await Promise.all(times)))
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Turns the append-only files on or off in the running server, which holds the latest data by now, and waits until the store that
+ * it will be started from next time is complete.
+ */
+export async function switchAppendOnly(
+  { socketPath, persist }: { socketPath: string; persist: boolean },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const command = (...args: string[]) => confirmed(socketPath, args, signal)
+  await command('CONFIG', 'SET', 'appendonly', persist ? 'yes' : 'no')
+  if (!persist) return void (await command('SAVE'))
+  const deadline = Date.now() + SWITCH_MS
+  while (/^aof_rewrite_(?:in_progress|scheduled):1/m.test(await command('INFO', 'persistence'))) {
+    if (Date.now() >= deadline) return
+    await sleep(POLL_MS, signal)
+    signal?.throwIfAborted()
+  }
+}
+
+async function confirmed(
+  socketPath: string,
+  args: string[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const reply = await exchange({ path: socketPath }, args, { timeoutMs: SWITCH_MS, signal })
+  if (reply.kind === 'reply' && !reply.isError) return reply.text
+  const answer = 'text' in reply ? reply.text : reply.kind
+  throw new Error(`answers ${args.slice(0, 3).join(' ')} with: ${answer}`)
+}
