@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import { parseDuration } from '../base/duration.ts'
+import { RESERVED_NAMES } from '../domain/ids.ts'
+import { isRedisUrl } from './redis-target.ts'
+import { brokenTownNameRule } from './town-name.ts'
+
+// Each schema turns the text of a flag or variable, or the value of a TOML key, into the typed value. The message of an
+// issue is the rule alone, as it follows "Expected … to be".
+
+// A longer wait than 2^31-1 ms makes a Node timer fire at once.
+export const LONGEST_MS = 24 * 24 * 3_600_000
+const DURATION_RULE = 'a duration like 30s, 10m or 1h'
+
+/** A number of milliseconds, written as `30s`, `10m`, `1h` or a bare number of seconds. Zero is allowed. */
+export const duration = z.preprocess(
+  toMilliseconds,
+  z.int(DURATION_RULE).min(0, DURATION_RULE).max(LONGEST_MS, 'at most 24d'),
+)
+
+/** A duration that is not zero. */
+export const positiveDuration = duration.refine((ms) => ms > 0, 'longer than 0s')
+
+function toMilliseconds(value: unknown): unknown {
+  if (typeof value === 'number') return Math.round(value * 1000)
+  return typeof value === 'string' ? (parseDuration(value) ?? value) : value
+}
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  return z.preprocess(
+    toNumber,
+    z.int('a whole number').min(min, `at least ${min}`).max(max, `at most ${max}`),
+  )
+}
+
+/** A whole number of milliseconds. */
+export function milliseconds(min: number) {
+  return wholeNumber(min, LONGEST_MS)
+}
+
+function toNumber(value: unknown): unknown {
+  return typeof value === 'string' && /^-?\d+$/.test(value.trim()) ? Number(value) : value
+}
+
+const WORDS = new Map([
+  ...['true', '1', 'yes', 'on'].map((word) => [word, true] as const),
+  ...['false', '0', 'no', 'off'].map((word) => [word, false] as const),
+])
+
+export const boolean = z.preprocess(
+  (value) => (typeof value === 'string' ? (WORDS.get(value.trim().toLowerCase()) ?? value) : value),
+  z.boolean('true or false'),
+)
+
+/** One of some words. */
+export function oneOf<const W extends readonly [string, ...string[]]>(words: W) {
+  return z.enum(words, `one of ${words.join(', ')}`)
+}
+
+const TEXT_RULE = 'a text, not empty'
+export const text = z
+  .string(TEXT_RULE)
+  .refine((value) => value.trim() !== '' && !value.includes('\0'), TEXT_RULE)
+
+const NAME_RULE = '1 to 64 letters, digits, ".", "_" or "-"'
+const plainName = z.string(NAME_RULE).regex(/^[A-Za-z0-9._-]{1,64}$/, NAME_RULE)
+
+export const agentName = plainName.refine(
+  (name) => !RESERVED_NAMES.includes(name.toLowerCase()),
+  `none of ${RESERVED_NAMES.join(', ')}, whose mailbox is another's`,
+)
+
+const LABEL_RULE = 'one line of 1 to 64 characters'
+export const label = z.string(LABEL_RULE).regex(/^(?=.*\S)[^\p{Cc}]{1,64}$/u, LABEL_RULE)
+
+export const townName = z.string('a text').superRefine((name, context) => {
+  const rule = brokenTownNameRule(name)
+  if (rule !== null) context.addIssue({ code: 'custom', message: rule })
+})
+
+const URL_RULE = 'a redis://, rediss:// or unix:// URL, with special characters of a password percent-encoded'
+export const redisUrl = z.string(URL_RULE).trim().refine(isRedisUrl, URL_RULE)
+
+const HOST_RULE = 'a host name or address'
+export const host = z.string(HOST_RULE).regex(/^[A-Za-z0-9._:-]+$/, HOST_RULE)
+
+const VARIABLES_RULE = 'names of environment variables like A_KEY,B_KEY'
+const variableName = z.string(VARIABLES_RULE).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, VARIABLES_RULE)
+
+/** Names of variables: a list, whose members may be comma lists themselves. */
+export const variableNames = z.preprocess((value) => {
+  const members = Array.isArray(value) ? value : [value]
+  if (!members.every((member) => typeof member === 'string')) return value
+  const names = members.flatMap((member) => member.split(',').map((name) => name.trim()))
+  return [...new Set(names.filter((name) => name !== ''))]
+}, z.array(variableName, VARIABLES_RULE).readonly())

@@ -1,0 +1,69 @@
+import { realpathSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { WorkerError } from '../domain/errors.ts'
+import { TOWN_FILE } from './file.ts'
+import { isFile, isFolder, upwards } from './folders.ts'
+import { gitNames, gitRoot } from './git.ts'
+import { expected, shown } from './problem.ts'
+import type { Given, Resolved, Source } from './resolve.ts'
+import { derivedTownName } from './town-name.ts'
+
+/** A town folder. */
+export interface TownPlace {
+  /** Absolute, without symbolic links. */
+  readonly root: string
+  /** The path of its tinytown.toml, or null. */
+  readonly file: string | null
+  /** `<repository>-<branch>`, usable as a town name; null outside of git. */
+  readonly nameFromGit: string | null
+}
+
+/**
+ * Finds the town folder: `explicit`, relative to `cwd`; else the nearest folder upwards with a tinytown.toml; else the root of
+ * the git work tree; else `cwd`. Throws `usage` (a flag) or `config` when the explicit folder does not exist.
+ */
+export function locateTown({ cwd, explicit }: { cwd: string; explicit: Given | null }): TownPlace {
+  const root = explicit === null ? searchTown(realpathSync(cwd)) : existingFolder('town', cwd, explicit)
+  const file = join(root, TOWN_FILE)
+  const names = gitNames(root)
+  return {
+    root,
+    file: isFile(file) ? file : null,
+    nameFromGit: names === null ? null : derivedTownName(names),
+  }
+}
+
+function searchTown(cwd: string): string {
+  return upwards(cwd).find((folder) => isFile(join(folder, TOWN_FILE))) ?? gitRoot(cwd) ?? cwd
+}
+
+/** The name of the town: the one that was set, else that of repository and branch, else that of the folder. */
+export function townName(explicit: string | undefined, place: TownPlace): string {
+  return explicit ?? place.nameFromGit ?? derivedTownName([basename(place.root)])
+}
+
+/**
+ * The folder in which the CLI works: the setting, relative to the town folder when the file says it and to `cwd` otherwise;
+ * without one the town folder. Throws `usage` (a flag) or `config` when it does not exist.
+ */
+export function locateWorkdir(
+  { settings, sources }: Pick<Resolved, 'settings' | 'sources'>,
+  { cwd, root }: { cwd: string; root: string },
+): string {
+  if (settings.workdir === undefined) return root
+  const source = sources.workdir
+  return existingFolder('workdir', source.layer === 'file' ? root : cwd, { value: settings.workdir, source })
+}
+
+function existingFolder(
+  key: string,
+  base: string,
+  { value, source }: { value: unknown; source: Source },
+): string {
+  const folder = resolve(base, String(value))
+  if (isFolder(folder)) return realpathSync(folder)
+  const message = expected(key, 'a folder that exists', shown(folder), source.name)
+  throw new WorkerError(source.layer === 'flag' ? 'usage' : 'config', message, {
+    remedy: `Make it first: mkdir -p ${folder}`,
+  })
+}
