@@ -6,17 +6,26 @@ export type AgentEvent =
   /** Something the agent said; where a CLI does not state its answer, the last one is the answer. */
   | { readonly type: 'message'; readonly text: string }
   /** `detail`: the command line, the file, the query, in one line of at most 500 characters. */
-  | { readonly type: 'tool-started'; readonly name: string; readonly detail: string }
-  | { readonly type: 'tool-finished'; readonly name: string; readonly ok: boolean }
+  | { readonly type: 'tool-started'; readonly id: string; readonly name: string; readonly detail: string }
+  /** `id`: that of its start. claude does not repeat the name. */
+  | { readonly type: 'tool-finished'; readonly id: string; readonly name?: string; readonly ok: boolean }
   | { readonly type: 'usage'; readonly usage: Usage }
   /** The CLI's own statement of its answer. */
   | { readonly type: 'final'; readonly text: string }
-  /** `status`: the HTTP status of the model server, when a structured field tells it. */
-  | { readonly type: 'error'; readonly message: string; readonly fatal: boolean; readonly status?: number }
-  /** Retries and warnings: shown, never judged. */
+  | ({ readonly type: 'error'; readonly fatal: boolean } & ToldError)
+  /** Retries and warnings: shown, never judged, and no sign of life: a CLI without a network retries for ever. */
   | { readonly type: 'notice'; readonly text: string }
   /** The terminal event: the turn is over. */
   | { readonly type: 'end'; readonly ok: boolean }
+
+/** What a CLI says of its failure. */
+export interface ToldError {
+  readonly message: string
+  /** The HTTP status of the model server, when a structured field tells it. */
+  readonly status?: number
+  /** The CLI's own word for it, when a structured field tells it. */
+  readonly code?: string
+}
 
 /** Why a CLI itself says that it failed. */
 export type FailureReason =
@@ -31,7 +40,13 @@ export type FailureReason =
 /** One row of a profile's table of failures, tried in order on fatal `error` events only. */
 export interface FailureRule {
   readonly reason: FailureReason
-  readonly match: RegExp | ((error: { readonly message: string; readonly status?: number }) => boolean)
+  readonly match: RegExp | ((error: ToldError) => boolean)
+}
+
+/** The same for a CLI that gave up before it printed events: tried on what it wrote to stderr. */
+export interface StderrRule {
+  readonly reason: FailureReason
+  readonly match: RegExp
 }
 
 /** How to ask without a network call whether a CLI is logged in. */
@@ -53,7 +68,11 @@ export interface Profile {
   readonly id: string
   readonly title: string
   readonly command: { readonly program: string; readonly args: readonly string[] }
-  readonly prompt: { readonly via: 'stdin' | 'argument' | 'file'; readonly flag?: string; readonly maxBytes?: number }
+  readonly prompt: {
+    readonly via: 'stdin' | 'argument' | 'file'
+    readonly flag?: string
+    readonly maxBytes?: number
+  }
   /** `pass`: names, or beginnings of names that end in `*`, taken over from the daemon's environment. */
   readonly env: { readonly pass: readonly string[]; readonly set: Readonly<Record<string, string>> }
   readonly version: { readonly args: readonly string[]; readonly tested: readonly string[] }
@@ -67,6 +86,8 @@ export interface Profile {
   /** True: a run without an `end` event did not finish. */
   readonly terminalEvent: boolean
   readonly failures: readonly FailureRule[]
+  /** Only for a run that failed without a terminal event; anything else on stderr is talk. */
+  readonly stderrFailures?: readonly StderrRule[]
   /** How long the process may take to exit after its terminal event, in milliseconds. */
   readonly exitGraceMs: number
   readonly workdir?: string

@@ -4,6 +4,8 @@ import { backoffMs } from '../base/backoff.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import { replyErrorCode } from './script.ts'
 
+export type { Redis }
+
 /** The oldest server whose commands and script rules suffice (Tinytown asks for the same, town.rs). */
 const OLDEST_VERSION = '7.0'
 

@@ -21,12 +21,28 @@ export async function claimMessage(lease: Lease): Promise<Claim> {
 }
 
 /**
- * Waits until the inbox has a message, at most `seconds`, on a connection of its own. What comes is in flight then and the
+ * Waits until the inbox has a message, at most `seconds` or until `signal` aborts, on a connection of its own. What comes is in flight then and the
  * next claim hands it over, also when the reply of this wait is lost.
  */
-export async function waitForMessage(blocking: Redis, lease: Lease, seconds: number): Promise<boolean> {
+export async function waitForMessage(
+  blocking: Redis,
+  lease: Lease,
+  seconds: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (signal.aborted) return false
   const { inbox, inFlight } = lease.agent
-  return (await blocking.blmove(inbox, inFlight, 'LEFT', 'RIGHT', seconds)) !== null
+  const clientId = blocking.client('ID')
+  const waited = blocking.blmove(inbox, inFlight, 'LEFT', 'RIGHT', seconds)
+  // Unblocking by id gets a definite answer; closing the connection would leave open whether a message was moved.
+  const unblock = () => void clientId.then((id) => lease.redis.client('UNBLOCK', id)).catch(() => undefined)
+  signal.addEventListener('abort', unblock, { once: true })
+  try {
+    return (await waited) !== null
+  } finally {
+    signal.removeEventListener('abort', unblock)
+    await clientId.catch(() => undefined)
+  }
 }
 
 /** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. */

@@ -1,0 +1,50 @@
+import type { AgentState } from './agent.ts'
+import type { Id } from './ids.ts'
+import type { Reason } from './outcome.ts'
+import type { TaskState } from './task.ts'
+
+/** What a worker tells of itself while it works. Made below, read by the log and by whoever shows it. */
+export type WorkerEvent =
+  | { readonly type: 'registered'; readonly agentId: Id; readonly name: string; readonly isNew: boolean }
+  | { readonly type: 'state'; readonly from: AgentState; readonly to: AgentState; readonly why?: string }
+  | { readonly type: 'task-started'; readonly taskId: Id; readonly attempt: number; readonly summary: string }
+  | { readonly type: 'task-output'; readonly taskId: Id; readonly text: string }
+  | {
+      readonly type: 'task-settled'
+      readonly taskId: Id
+      readonly attempt: number
+      readonly state: 'completed' | 'failed' | 'cancelled'
+      readonly durationMs: number
+      readonly result: string
+      readonly reason?: Reason
+      /** Somebody else ended the task meanwhile: this end stands, or `gone` when the record was deleted. */
+      readonly overruled?: TaskState | 'gone'
+    }
+  | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
+  | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
+  | { readonly type: 'message-put-aside'; readonly deadLetterId: string; readonly detail: string }
+  | { readonly type: 'message-noted'; readonly kind: string; readonly from: Id }
+  | { readonly type: 'message-answered'; readonly kind: string; readonly to: Id }
+  | { readonly type: 'message-dropped'; readonly kind: string; readonly from: Id }
+  | {
+      readonly type: 'surroundings-broken'
+      readonly reason: Reason
+      readonly detail: string
+      readonly retryMs: number
+    }
+  | { readonly type: 'surroundings-mended' }
+  | { readonly type: 'paused' }
+  | { readonly type: 'resumed' }
+  | { readonly type: 'draining'; readonly why: string }
+  | { readonly type: 'halting'; readonly why: string }
+  | { readonly type: 'evicted' }
+  | { readonly type: 'lease-lost' }
+  | { readonly type: 'redis-lost'; readonly detail: string }
+  | { readonly type: 'redis-back' }
+  | { readonly type: 'redis-refused'; readonly detail: string; readonly retryMs: number }
+  | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
+  | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
+  | { readonly type: 'stopped'; readonly givenBack: number }
+
+/** Where the parts of a worker tell what happens. */
+export type Emit = (event: WorkerEvent) => void

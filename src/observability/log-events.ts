@@ -1,0 +1,88 @@
+import { formatDuration } from '../base/duration.ts'
+import { oneLine } from '../base/text.ts'
+import { unreachable } from '../base/unreachable.ts'
+import type { WorkerEvent } from '../domain/worker-event.ts'
+import type { Logger } from './logger.ts'
+
+type Level = 'debug' | 'info' | 'warn' | 'error'
+
+/** Writes one line for each event. The fields of the event stand beside the sentence. */
+export function logEvent(logger: Logger, event: WorkerEvent): void {
+  const [level, sentence] = sentenceOf(event)
+  const { type, ...fields } = event
+  logger[level]({ event: type, ...fields }, sentence)
+}
+
+function sentenceOf(event: WorkerEvent): [Level, string] {
+  switch (event.type) {
+    case 'registered':
+      return ['info', event.isNew ? `registered as ${event.name}` : `registered as ${event.name} again`]
+    case 'state':
+      return ['info', `${event.from} -> ${event.to}${event.why ? ` (${event.why})` : ''}`]
+    case 'task-started':
+      return ['info', `task started: ${event.summary}`]
+    case 'task-output':
+      return ['debug', event.text]
+    case 'task-settled':
+      return settledSentence(event)
+    case 'task-released':
+      return ['warn', `task given back: ${event.why}`]
+    case 'task-skipped':
+      return ['info', `task not run: ${event.why}`]
+    case 'message-put-aside':
+      return ['error', `message put aside in the dead letters: ${event.detail}`]
+    case 'message-noted':
+      return ['info', `${event.kind} message kept for the next prompt`]
+    case 'message-answered':
+      return ['info', `${event.kind} message answered`]
+    case 'message-dropped':
+      return ['debug', `${event.kind} message needs nothing`]
+    default:
+      return surroundingsSentence(event)
+  }
+}
+
+function settledSentence(event: Extract<WorkerEvent, { type: 'task-settled' }>): [Level, string] {
+  const took = formatDuration(event.durationMs)
+  const overruled = event.overruled ? `; the record says ${event.overruled} and stays so` : ''
+  const why = event.reason ? ` (${event.reason})` : ''
+  const level = event.state === 'completed' ? 'info' : 'warn'
+  return [level, `task ${event.state}${why} in ${took}: ${oneLine(event.result)}${overruled}`]
+}
+
+type Rest = Exclude<WorkerEvent, { type: 'registered' | 'state' | `task-${string}` | `message-${string}` }>
+
+function surroundingsSentence(event: Rest): [Level, string] {
+  switch (event.type) {
+    case 'surroundings-broken':
+      return ['error', `${event.detail}; tasks stay queued, next look in ${formatDuration(event.retryMs)}`]
+    case 'surroundings-mended':
+      return ['info', 'the surroundings are in order again']
+    case 'paused':
+      return ['info', 'paused: no task is taken until it is resumed']
+    case 'resumed':
+      return ['info', 'resumed']
+    case 'draining':
+      return ['info', `draining (${event.why}): nothing more is claimed`]
+    case 'halting':
+      return ['warn', `ending the run in hand (${event.why})`]
+    case 'evicted':
+      return ['error', 'the agent record was deleted; this worker ends']
+    case 'lease-lost':
+      return ['error', 'another worker took this agent; this one writes nothing more and ends']
+    case 'redis-lost':
+      return ['warn', `Redis is away: ${event.detail}`]
+    case 'redis-back':
+      return ['info', 'Redis is back']
+    case 'redis-refused':
+      return ['warn', `Redis refused a write (${event.detail}), again in ${formatDuration(event.retryMs)}`]
+    case 'log-file-failed':
+      return ['warn', `the log file ${event.path} cannot be written: ${event.detail}`]
+    case 'leftovers-ended':
+      return ['warn', `ended ${event.count} process(es) that the run left behind`]
+    case 'stopped':
+      return ['info', event.givenBack > 0 ? `stopped; ${event.givenBack} message(s) given back` : 'stopped']
+    default:
+      return unreachable(event)
+  }
+}

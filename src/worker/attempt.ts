@@ -1,0 +1,261 @@
+import { oneLine } from '../base/text.ts'
+import { unreachable } from '../base/unreachable.ts'
+import { type Id, newId } from '../domain/ids.ts'
+import {
+  decodeMessage,
+  encodeMessage,
+  type Message,
+  type MessageBody,
+  newMessage,
+} from '../domain/message.ts'
+import type { Outcome } from '../domain/outcome.ts'
+import { composePrompt } from '../domain/prompt.ts'
+import type { TaskExtras } from '../domain/task.ts'
+import type { Emit } from '../domain/worker-event.ts'
+import { acknowledgeMessage, putAsideMessage } from '../store/inbox.ts'
+import type { Lease } from '../store/lease.ts'
+import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
+import type { Control } from './control.ts'
+import { type Decision, decide } from './decide.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { type Route, routeMessage } from './route.ts'
+import type { Trouble } from './run.ts'
+
+/** One run of the CLI: the prompt and what the child is told of its task. */
+export interface Job {
+  readonly taskId: Id
+  readonly attempt: number
+  readonly prompt: string
+  /** Aborts with an `EndWhy` when the run is to be ended from outside. */
+  readonly end: AbortSignal
+}
+
+export interface AttemptTools {
+  readonly lease: Lease
+  readonly lifecycle: Lifecycle
+  readonly control: Control
+  readonly emit: Emit
+  readonly cli: string
+  readonly cliVersion: string | undefined
+  readonly role: string | undefined
+  readonly roleInstructions: string | undefined
+  /** Runs the CLI to its end. */
+  readonly run: (job: Job) => Promise<Outcome>
+  /** Where the output of a task is kept on this machine. */
+  readonly logPath: (taskId: Id) => string
+  /** Repeats a write that the server refuses for a reason that passes by itself. */
+  readonly write: <T>(write: () => Promise<T>) => Promise<T>
+}
+
+/** What came of a message. `held`: the surroundings are broken and the task went back. */
+export type Handled =
+  | { readonly kind: 'ran' }
+  | { readonly kind: 'no-run' }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'held'; readonly trouble: Trouble }
+
+/** Does what a claimed message asks for, to the end: afterwards it is not in flight any more, unless the lease is lost. */
+export async function handleMessage(raw: string, tools: AttemptTools): Promise<Handled> {
+  const decoded = decodeMessage(raw)
+  if (!decoded.ok) return await putAside(raw, decoded.error, tools)
+  const { message } = decoded
+  const route = routeMessage(message, { state: 'idle', currentTask: null })
+  if (route.kind === 'run') return await attempt(raw, message, route, tools)
+  await answer(raw, message, route, tools)
+  return { kind: route.kind === 'drain' ? 'drain' : 'no-run' }
+}
+
+async function putAside(raw: string, detail: string, tools: AttemptTools): Promise<Handled> {
+  const { lease, write, emit } = tools
+  const deadLetterId = await write(() => putAsideMessage(lease, raw, { reason: 'bad-task', detail }))
+  emit({ type: 'message-put-aside', deadLetterId, detail })
+  return { kind: 'no-run' }
+}
+
+async function answer(
+  raw: string,
+  message: Message,
+  route: Exclude<Route, { kind: 'run' }>,
+  { lease, write, emit }: AttemptTools,
+): Promise<void> {
+  const kind = message.body.type
+  const { from } = message
+  if (route.kind === 'note') {
+    await write(() => acknowledgeMessage(lease, raw, { note: route.text }))
+    emit({ type: 'message-noted', kind, from })
+  } else if (route.kind === 'answer') {
+    const reply = { to: from, raw: encodeReply(message, route.body, lease) }
+    await write(() => acknowledgeMessage(lease, raw, { reply }))
+    emit({ type: 'message-answered', kind, to: from })
+  } else {
+    await write(() => acknowledgeMessage(lease, raw))
+    if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
+  }
+}
+
+function encodeReply(message: Message, body: MessageBody, lease: Lease): string {
+  const createdAt = new Date().toISOString()
+  const { agentId: from } = lease
+  return encodeMessage(newMessage({ from, to: message.from, body, createdAt, correlationId: message.id }))
+}
+
+async function attempt(
+  raw: string,
+  message: Message,
+  route: Extract<Route, { kind: 'run' }>,
+  tools: AttemptTools,
+): Promise<Handled> {
+  const { lease, lifecycle, write } = tools
+  const { taskId, description } = route
+  const start = { raw, taskId, startId: newId(), cli: tools.cli, ...(description ? { description } : {}) }
+  const started = await write(() => startTask(lease, start))
+  if (started.kind !== 'started') return await skip(raw, taskId, started, tools)
+  const work: Work = { raw, message, route, started }
+  const cancel = new AbortController()
+  lifecycle.enter({ name: 'working', taskId, cancel })
+  try {
+    const outcome = await runTask(work, cancel.signal, tools)
+    return await conclude(work, decide(outcome), tools)
+  } finally {
+    lifecycle.enter({ name: 'idle' })
+  }
+}
+
+interface Work {
+  readonly raw: string
+  readonly message: Message
+  readonly route: Extract<Route, { kind: 'run' }>
+  readonly started: Extract<Started, { kind: 'started' }>
+}
+
+async function skip(
+  raw: string,
+  taskId: Id,
+  why: Exclude<Started, { kind: 'started' }>,
+  tools: AttemptTools,
+): Promise<Handled> {
+  if (why.kind === 'missing') return await putAside(raw, `The task ${taskId} has no record`, tools)
+  const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
+  tools.emit({ type: 'task-skipped', taskId, why: words })
+  return { kind: 'no-run' }
+}
+
+async function runTask(work: Work, cancelled: AbortSignal, tools: AttemptTools): Promise<Outcome> {
+  const { task, attempt: number, notes } = work.started
+  tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary: oneLine(task.description) })
+  if (task.description.trim() === '') {
+    const facts = { toolCalls: 0, durationMs: 0 }
+    return { kind: 'failed', reason: 'bad-task', detail: 'The task has no text', facts }
+  }
+  const { role, roleInstructions } = tools
+  const prompt = composePrompt({
+    description: task.description,
+    tags: task.tags,
+    notes,
+    ...(role ? { role } : {}),
+    ...(roleInstructions ? { roleInstructions } : {}),
+  })
+  const end = AbortSignal.any([cancelled, tools.control.halting])
+  return await tools.run({ taskId: task.id, attempt: number, prompt, end })
+}
+
+async function conclude(work: Work, decision: Decision, tools: AttemptTools): Promise<Handled> {
+  switch (decision.kind) {
+    case 'settle':
+      await settle(work, decision, tools)
+      return { kind: 'ran' }
+    case 'hold':
+      await giveBack(
+        work,
+        { agentState: 'error', lastError: decision.detail, message: decision.detail },
+        tools,
+      )
+      return { kind: 'held', trouble: { reason: decision.reason, detail: decision.detail } }
+    case 'give-back': {
+      const { sessionId } = decision
+      const message = 'the worker ends; the task was given back'
+      await giveBack(work, { agentState: 'draining', message, ...(sessionId ? { sessionId } : {}) }, tools)
+      return { kind: 'no-run' }
+    }
+    case 'leave-alone':
+      return { kind: 'no-run' }
+    default:
+      return unreachable(decision)
+  }
+}
+
+async function settle(
+  work: Work,
+  end: Extract<Decision, { kind: 'settle' }>,
+  tools: AttemptTools,
+): Promise<void> {
+  const { started, raw } = work
+  const taskId = started.task.id
+  const reply = work.route.description === undefined ? null : replyBody(work, end)
+  const settlement = {
+    raw,
+    taskId,
+    settleId: newId(),
+    state: end.state,
+    result: end.result,
+    notesUsed: started.notes.length,
+    extras: extrasOf(work, end, tools),
+    eventMessage: end.eventMessage,
+    activity: end.activity,
+    ...(end.reason ? { reason: end.reason } : {}),
+    ...(reply
+      ? { reply: { to: work.message.from, raw: encodeReply(work.message, reply, tools.lease) } }
+      : {}),
+  }
+  const settled = await tools.write(() => settleTask(tools.lease, settlement))
+  tools.emit({
+    type: 'task-settled',
+    taskId,
+    attempt: started.attempt,
+    state: end.state,
+    durationMs: end.facts.durationMs,
+    result: end.result,
+    ...(end.reason ? { reason: end.reason } : {}),
+    ...overruledBy(settled),
+  })
+}
+
+function overruledBy(settled: Settled): {
+  overruled?: 'gone' | Extract<Settled, { kind: 'ended' }>['state']
+} {
+  if (settled.kind === 'ok') return {}
+  return { overruled: settled.kind === 'gone' ? 'gone' : settled.state }
+}
+
+/** A sender whose message carried its own text gets the answer; one who assigned a task reads its record. */
+function replyBody({ message, route }: Work, end: Extract<Decision, { kind: 'settle' }>): MessageBody {
+  if (end.state !== 'completed') return { type: 'task_failed', task_id: route.taskId, error: end.result }
+  if (message.body.type === 'query') return { type: 'informational', summary: end.result }
+  return { type: 'task_done', task_id: route.taskId, result: end.result }
+}
+
+function extrasOf(work: Work, end: Extract<Decision, { kind: 'settle' }>, tools: AttemptTools): TaskExtras {
+  const { message, started } = work
+  // Both times were written by the server or, for a message of `tt`, by its machine; a wrong clock there must not go below 0.
+  const queueMs = Math.max(0, Math.round(Date.parse(started.startedAt) - Date.parse(message.createdAt)))
+  const { durationMs, ...facts } = end.facts
+  return {
+    ...facts,
+    durationMs: Math.round(durationMs),
+    queueMs,
+    log: tools.logPath(started.task.id),
+    ...(tools.cliVersion ? { cliVersion: tools.cliVersion } : {}),
+    ...(end.truncated ? { resultTruncated: true } : {}),
+  }
+}
+
+async function giveBack(
+  work: Work,
+  back: { agentState: 'error' | 'draining'; message: string; lastError?: string; sessionId?: string },
+  { lease, write, emit }: AttemptTools,
+): Promise<void> {
+  const taskId = work.started.task.id
+  const release = { raw: work.raw, taskId, releaseId: newId(), counted: true, ...back }
+  await write(() => releaseTask(lease, release))
+  emit({ type: 'task-released', taskId, why: back.message })
+}

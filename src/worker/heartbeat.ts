@@ -1,0 +1,60 @@
+import { monotonicMs, sleep } from '../base/clock.ts'
+import type { Emit } from '../domain/worker-event.ts'
+import { isPassing } from '../store/connection.ts'
+import { type Lease, LeaseLost, type Pulse, pulse } from '../store/lease.ts'
+import type { Control } from './control.ts'
+import { agentStateOf, type Lifecycle } from './lifecycle.ts'
+
+/** How often others' wishes (stop, cancel) are read while a task runs. Between tasks the claim reads them. */
+const WATCH_MS = 1000
+/** `tt recover` takes an agent for dead after 120 s without a sign of life; a tenth of that leaves room for trouble. */
+const ALIVE_MS = 10_000
+
+/**
+ * Renews the lease and writes the sign of life until `signal` aborts, also while a CLI runs, and does what others asked for
+ * meanwhile: a stop drains, a cancel ends the run, a lost lease ends everything.
+ */
+export async function keepHeartbeat(tools: {
+  lease: Lease
+  lifecycle: Lifecycle
+  control: Control
+  emit: Emit
+  signal: AbortSignal
+}): Promise<void> {
+  const aliveMs = Math.min(ALIVE_MS, tools.lease.leaseMs / 3)
+  let last = Number.NEGATIVE_INFINITY
+  while (!tools.signal.aborted) {
+    const alive = monotonicMs() - last >= aliveMs
+    if (alive || tools.lifecycle.phase.name === 'working') {
+      if (alive) last = monotonicMs()
+      await beat(tools, alive)
+    }
+    await sleep(Math.min(WATCH_MS, aliveMs), tools.signal)
+  }
+}
+
+async function beat(tools: Parameters<typeof keepHeartbeat>[0], alive: boolean): Promise<void> {
+  const { lease, lifecycle, control, emit } = tools
+  const { phase } = lifecycle
+  const taskId = phase.name === 'working' ? phase.taskId : null
+  try {
+    // A pause stands in the record; asserting it would undo a resume that came a moment ago.
+    const state = phase.name === 'paused' ? 'idle' : agentStateOf(phase)
+    obey(await pulse(lease, { state, taskId, alive }), tools)
+  } catch (error) {
+    if (tools.signal.aborted) return
+    if (error instanceof LeaseLost) {
+      emit({ type: 'lease-lost' })
+      control.halt('lease-lost')
+    } else if (!isPassing(error)) throw error
+  }
+}
+
+function obey(answer: Pulse, tools: Parameters<typeof keepHeartbeat>[0]): void {
+  const { lifecycle, control } = tools
+  if (answer.kind === 'evicted') control.drain('the agent record was deleted')
+  else if (answer.stopRequested) control.drain('stop requested')
+  const { phase } = lifecycle
+  if (answer.kind === 'ok' && answer.task === 'cancelled' && phase.name === 'working')
+    phase.cancel.abort('cancelled')
+}

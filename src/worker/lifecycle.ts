@@ -1,0 +1,51 @@
+import { unreachable } from '../base/unreachable.ts'
+import type { AgentState } from '../domain/agent.ts'
+import type { Id } from '../domain/ids.ts'
+import type { Emit } from '../domain/worker-event.ts'
+
+/** What the worker does now; each phase owns its data. */
+export type Phase =
+  | { readonly name: 'starting' }
+  | { readonly name: 'idle' }
+  | { readonly name: 'paused' }
+  /** `cancel` ends the run because somebody cancelled the task. */
+  | { readonly name: 'working'; readonly taskId: Id; readonly cancel: AbortController }
+  /** The CLI or its folder is missing; nothing is claimed. */
+  | { readonly name: 'broken'; readonly detail: string; readonly tries: number }
+  | { readonly name: 'stopped' }
+
+/** The word for a phase in the agent's record. */
+export function agentStateOf(phase: Phase): AgentState {
+  switch (phase.name) {
+    case 'starting':
+    case 'idle':
+    case 'paused':
+    case 'working':
+    case 'stopped':
+      return phase.name
+    case 'broken':
+      return 'error'
+    default:
+      return unreachable(phase)
+  }
+}
+
+/** Holds the phase and tells every change of it. */
+export class Lifecycle {
+  readonly #emit: Emit
+  #phase: Phase = { name: 'starting' }
+
+  constructor(emit: Emit) {
+    this.#emit = emit
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  enter(phase: Phase, why?: string): void {
+    const [from, to] = [agentStateOf(this.#phase), agentStateOf(phase)]
+    this.#phase = phase
+    if (from !== to) this.#emit({ type: 'state', from, to, ...(why ? { why } : {}) })
+  }
+}

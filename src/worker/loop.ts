@@ -1,0 +1,119 @@
+import { backoffMs } from '../base/backoff.ts'
+import { sleep } from '../base/clock.ts'
+import { unreachable } from '../base/unreachable.ts'
+import type { Emit } from '../domain/worker-event.ts'
+import type { Claim } from '../store/inbox.ts'
+import type { Handled } from './attempt.ts'
+import type { Control } from './control.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Trouble } from './run.ts'
+
+const PROBE = { firstMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.2 }
+const PAUSE_POLL_MS = 1000
+
+export interface LoopTools {
+  /** Says what is missing for a run, or null. */
+  readonly inspect: () => Promise<Trouble | null>
+  readonly claim: () => Promise<Claim>
+  readonly handle: (raw: string) => Promise<Handled>
+  /** Waits until there may be something to claim. */
+  readonly wait: () => Promise<void>
+  readonly sayBroken: (trouble: Trouble) => Promise<void>
+  readonly sayIdle: () => Promise<void>
+  readonly lifecycle: Lifecycle
+  readonly control: Control
+  readonly emit: Emit
+  /** True: the loop ends when there is nothing to claim. */
+  readonly once: boolean
+  /** How many runs the loop makes at most; 0 = no limit. */
+  readonly maxRounds: number
+}
+
+/** Why the loop ended. */
+export type LoopEnd = 'drained' | 'empty' | 'rounds' | 'broken' | 'evicted'
+
+/** Claims and handles one message after another until it is told to drain. */
+export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
+  let rounds = 0
+  let held = 0
+  while (!tools.control.draining.aborted) {
+    if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
+    if (!(await inOrder(tools))) {
+      if (tools.once) return 'broken'
+      continue
+    }
+    const claim = await tools.claim()
+    if (claim.kind === 'message') {
+      const handled = await tools.handle(claim.raw)
+      if (handled.kind === 'drain') tools.control.drain('shutdown message')
+      if (handled.kind === 'ran') rounds += 1
+      held = handled.kind === 'held' ? held + 1 : 0
+      if (handled.kind === 'held') {
+        await standBroken(handled.trouble, held, tools)
+        if (tools.once) return 'broken'
+      }
+      continue
+    }
+    const end = await rest(claim.kind, tools)
+    if (end) return end
+  }
+  return 'drained'
+}
+
+/** Nothing was claimed: waits as fits, or says why the loop is over. */
+async function rest(kind: Exclude<Claim['kind'], 'message'>, tools: LoopTools): Promise<LoopEnd | null> {
+  const { lifecycle, control, emit } = tools
+  if (kind !== 'paused' && lifecycle.phase.name === 'paused') {
+    lifecycle.enter({ name: 'idle' }, 'resumed')
+    emit({ type: 'resumed' })
+  }
+  switch (kind) {
+    case 'empty':
+      if (tools.once) return 'empty'
+      await tools.wait()
+      return null
+    case 'paused':
+      if (lifecycle.phase.name !== 'paused') {
+        lifecycle.enter({ name: 'paused' })
+        emit({ type: 'paused' })
+      }
+      if (tools.once) return 'empty'
+      await sleep(PAUSE_POLL_MS, control.draining)
+      return null
+    case 'stopping':
+      control.drain('stop requested')
+      return null
+    case 'evicted':
+      emit({ type: 'evicted' })
+      return 'evicted'
+    default:
+      return unreachable(kind)
+  }
+}
+
+/** Looks whether a run could start. While it could not, the agent says `error` and the tasks stay queued. */
+async function inOrder(tools: LoopTools): Promise<boolean> {
+  const { lifecycle, emit } = tools
+  const trouble = await tools.inspect()
+  const { phase } = lifecycle
+  if (!trouble) {
+    if (phase.name === 'broken') emit({ type: 'surroundings-mended' })
+    if (phase.name === 'broken' || phase.name === 'starting') {
+      await tools.sayIdle()
+      lifecycle.enter({ name: 'idle' })
+    }
+    return true
+  }
+  const tries = phase.name === 'broken' ? phase.tries + 1 : 1
+  if (tries === 1) await tools.sayBroken(trouble)
+  await standBroken(trouble, tries, tools)
+  return false
+}
+
+/** Says once what is broken, and waits longer from try to try. */
+async function standBroken(trouble: Trouble, tries: number, tools: LoopTools): Promise<void> {
+  const retryMs = backoffMs(PROBE, tries)
+  tools.lifecycle.enter({ name: 'broken', detail: trouble.detail, tries }, trouble.reason)
+  if (tries === 1) tools.emit({ type: 'surroundings-broken', ...trouble, retryMs })
+  if (!tools.once) await sleep(retryMs, tools.control.draining)
+}

@@ -1,0 +1,48 @@
+// A coding CLI that does what the test says: it reads its prompt, dials the test and obeys one JSON line after another.
+import { spawn } from 'node:child_process'
+import { connect } from 'node:net'
+
+let prompt = ''
+process.stdin.setEncoding('utf8')
+for await (const chunk of process.stdin) prompt += chunk
+
+const socket = connect(process.env.FAKE_AGENT_SOCKET)
+socket.setEncoding('utf8')
+const tell = (value) => socket.write(`${JSON.stringify(value)}\n`)
+tell({ pid: process.pid, argv: process.argv.slice(2), cwd: process.cwd(), env: process.env, prompt })
+
+const write = (stream, text) => new Promise((resolve) => stream.write(text, resolve))
+const deeds = {
+  stdout: ({ text }) => write(process.stdout, text),
+  stderr: ({ text }) => write(process.stderr, text),
+  base64: ({ data }) => write(process.stdout, Buffer.from(data, 'base64')),
+  async flood({ bytes }) {
+    const chunk = 'x'.repeat(1 << 20)
+    for (let left = bytes; left > 0; left -= chunk.length) await write(process.stdout, chunk.slice(0, left))
+  },
+  ignoreTerm: () => process.on('SIGTERM', () => undefined),
+  // A grandchild in a session of its own, as tools of real CLIs are.
+  grandchild({ keepStdout }) {
+    const stdio = ['ignore', keepStdout ? 'inherit' : 'ignore', 'ignore']
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { detached: true, stdio })
+    child.unref()
+    return child.pid
+  },
+  exit: ({ code }) => {
+    process.exitCode = code
+    socket.end(() => process.exit())
+  },
+  signal: ({ signal }) => process.kill(process.pid, signal),
+}
+
+let buffered = ''
+for await (const chunk of socket) {
+  buffered += chunk
+  for (let at = buffered.indexOf('\n'); at !== -1; at = buffered.indexOf('\n')) {
+    const order = JSON.parse(buffered.slice(0, at))
+    buffered = buffered.slice(at + 1)
+    tell({ done: (await deeds[order.do](order)) ?? null })
+  }
+}
+// The test hung up: without it there is nothing to do.
+process.exit(99)
