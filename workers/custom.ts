@@ -40,7 +40,14 @@ export function customProfile(cli: CustomCli, builtIn: readonly Profile[]): Prof
 /** What belongs to the form of the output and not to the program. */
 function languageOf(spoken: Profile): Partial<Profile> {
   const { parseLine, terminalEvent, failures, stderrFailures, exitGraceMs, env } = spoken
-  return { parseLine, terminalEvent, failures, exitGraceMs, env, ...(stderrFailures ? { stderrFailures } : {}) }
+  return {
+    parseLine,
+    terminalEvent,
+    failures,
+    exitGraceMs,
+    env,
+    ...(stderrFailures ? { stderrFailures } : {}),
+  }
 }
 
 function additions(cli: CustomCli, base: Profile): Partial<Profile> {

@@ -1,4 +1,4 @@
-import type { Argv } from 'yargs'
+import type { Argv, Options } from 'yargs'
 import { flagOptions } from '../config/describe.ts'
 import type { SettingGroup } from '../config/settings.ts'
 import type { Flags } from './context.ts'
@@ -19,15 +19,35 @@ export interface Command {
   readonly describe: string
   /** Which groups of settings are flags of this command. */
   readonly settings: readonly SettingGroup[]
-  /** Positionals and flags beyond the settings. */
+  /** Flags beyond the settings, by their names. */
+  readonly flags?: Readonly<Record<string, Options>>
+  /** What the positionals are. */
   readonly build?: (yargs: Argv) => Argv
+  /** Command lines without the program's name, and what they do. */
+  readonly examples?: readonly (readonly [command: string, meaning: string])[]
   /** True: the command handles SIGINT and SIGTERM itself. */
   readonly ownSignals?: boolean
   run(invocation: Invocation): Promise<number>
 }
 
-/** The yargs form of a command's flags. */
+/** The yargs form of a command's flags, positionals and examples. */
 export function buildCommand(yargs: Argv, command: Command): Argv {
-  const withSettings = yargs.options(flagOptions(command.settings))
-  return command.build ? command.build(withSettings) : withSettings
+  const withFlags = yargs.options(flagsOf(command))
+  const built = command.build ? command.build(withFlags) : withFlags
+  return built.example((command.examples ?? []).map(([line, meaning]) => [`$0 ${line}`, meaning]))
+}
+
+/** All flags of a command, by their names. */
+export function flagsOf(command: Command): Record<string, Options> {
+  return { ...flagOptions(command.settings), ...command.flags }
+}
+
+/** How the command is called: `assign <agent> [text..]`. */
+export function usageOf({ name }: Command): string {
+  return typeof name === 'string' ? name : (name[0] ?? '')
+}
+
+/** The word by which the command is called. */
+export function wordOf(command: Command): string {
+  return usageOf(command).split(' ', 1)[0] ?? ''
 }

@@ -1,32 +1,45 @@
 #!/usr/bin/env node
 import yargs from 'yargs'
-import { nearest } from '../base/text.ts'
 import { asWorkerError, type WorkerError } from '../domain/errors.ts'
 import { buildCommand, type Command } from './command.ts'
 import { commands } from './commands/index.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { processTerminal } from './terminal.ts'
+import { explainUsage, PROGRAM, protectText, unprotect } from './usage.ts'
 import { VERSION } from './version.ts'
 
 /** A usage error that yargs found, already worded for people. */
-class UsageError extends Error {}
+class UsageError extends Error {
+  readonly remedy: string
+
+  constructor({ message, remedy }: { message: string; remedy: string }) {
+    super(message)
+    this.remedy = remedy
+  }
+}
+
+// Whoever reads the output may go away (`| head`): that is no error of this program.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
 
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.done
-  const program = yargs([...argv])
-    .scriptName('tinytown-worker')
+  const program = yargs(argv.map(protectText))
+    .scriptName(PROGRAM)
     .usage('$0 [run] --cli codex\n\nRuns a coding CLI on the tasks of a Tinytown town, unattended.')
+    .epilogue(`${PROGRAM} <command> --help tells more of a command.`)
     .version(VERSION)
     .help()
+    // The messages of yargs are read below.
+    .locale('en')
+    .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
     .strict()
-    .recommendCommands()
     .wrap(Math.min(110, process.stdout.columns ?? 100))
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(suggest(message))
+      throw error ?? new UsageError(explainUsage(message, argv, commands))
     })
   for (const command of commands) {
     program.command(
@@ -34,7 +47,7 @@ async function main(argv: readonly string[]): Promise<number> {
       command.describe,
       (builder) => buildCommand(builder, command),
       async (flags) => {
-        exitCode = await invoke(command, flags)
+        exitCode = await invoke(command, unprotect(flags))
       },
     )
   }
@@ -42,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync()
     return exitCode
   } catch (error) {
-    if (error instanceof UsageError) return complain(error.message, 'See tinytown-worker --help', EXIT.usage)
+    if (error instanceof UsageError) return complain(error.message, error.remedy, EXIT.usage)
     return report(asWorkerError(error), argv.includes('--json'))
   }
 }
@@ -50,25 +63,29 @@ async function main(argv: readonly string[]): Promise<number> {
 async function invoke(command: Command, flags: Record<string, unknown>): Promise<number> {
   const abort = new AbortController()
   const onSignal = (signal: NodeJS.Signals) => abort.abort(signal)
-  if (!command.ownSignals) for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal)
+  const onClosedPipe = () => abort.abort('EPIPE')
+  if (!command.ownSignals) {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal)
+    process.stdout.once('error', onClosedPipe)
+  }
   try {
     return await command.run({ flags, terminal: processTerminal(), env: process.env, signal: abort.signal })
   } catch (error) {
-    if (abort.signal.aborted) return abort.signal.reason === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted
+    if (abort.signal.aborted) return exitCodeOfAbort(abort.signal.reason)
     throw error
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, onSignal)
+    process.stdout.removeListener('error', onClosedPipe)
   }
 }
 
-/** Adds the flag that was probably meant to what yargs says of an unknown one. */
-function suggest(message: string): string {
-  const unknown = /^Unknown arguments?: (.+)$/.exec(message)?.[1]?.split(', ')[0]
-  if (!unknown) return message
-  const known = commands.flatMap((command) => Object.keys(buildCommand(yargs([]), command).getOptions().key))
-  const meant = nearest(unknown, [...new Set(known)])
-  const shown = unknown.length > 1 ? `Unknown flag or word: ${unknown}` : message
-  return meant ? `${shown}. Did you mean --${meant}?` : shown
+function exitCodeOfAbort(reason: unknown): number {
+  if (reason === 'EPIPE') return EXIT.done
+  return reason === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
 }
 
 function report(error: WorkerError, asJson: boolean): number {

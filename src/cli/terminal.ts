@@ -10,6 +10,10 @@ export interface Terminal {
   line(text?: string): void
   /** A line beside the result: progress, hints. */
   note(text: string): void
+  /** A line beside the result that only a person who watches wants: left out when stderr is no terminal. */
+  progress(text: string): void
+  /** Bytes of the result, as they are. Settles when there is room for more. */
+  write(bytes: Uint8Array): Promise<void>
   /** A value for programs, in one line of JSON. */
   json(value: unknown): void
   style(style: Style, text: string): string
@@ -20,11 +24,15 @@ export function processTerminal(env: NodeJS.ProcessEnv = process.env): Terminal 
   const isTerminal = process.stdout.isTTY === true
   const color = env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : isTerminal && !env.NO_COLOR && env.TERM !== 'dumb'
   const line = (text = '') => void process.stdout.write(`${text}\n`)
+  const note = (text: string) => void process.stderr.write(`${text}\n`)
   return {
     isTerminal,
     color,
     line,
-    note: (text) => void process.stderr.write(`${text}\n`),
+    note,
+    progress: (text) => (process.stderr.isTTY === true ? note(text) : undefined),
+    // A reader that went away is found out by whoever watches stdout for errors.
+    write: (bytes) => new Promise((resolve) => process.stdout.write(bytes, () => resolve())),
     json: (value) => line(JSON.stringify(value)),
     style: (style, text) => (color ? styleText(style, text) : text),
   }
@@ -59,6 +67,12 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
       .join('  ')
       .trimEnd(),
   )
+}
+
+/** The text without what would steer a terminal: colours, cursor movements, titles, clipboard writes. Lines and tabs stay. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out.
+  return stripVTControlCharacters(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '')
 }
 
 function visibleLength(text: string): number {

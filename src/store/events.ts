@@ -7,7 +7,8 @@ export interface PlacedEvent {
   readonly event: TownEvent
 }
 
-type Entry = [id: string, fields: string[]]
+/** An entry of a stream: its id, then field and value in turn. */
+export type Entry = [id: string, fields: string[]]
 
 /** The value of one field of a stream entry, or ''. */
 export function fieldOf(fields: readonly string[], name: string): string {
@@ -46,6 +47,24 @@ export async function nextEntries(
 ): Promise<Entry[]> {
   const reply = await redis.xread('COUNT', 500, 'BLOCK', blockMs, 'STREAMS', stream, from)
   return (reply?.[0]?.[1] as Entry[] | undefined) ?? []
+}
+
+/** Places in streams, by the key of the stream. */
+export type StreamPlaces = Readonly<Record<string, string>>
+
+/** Waits at most `blockMs` for entries of any of several streams. Returns them by stream, and the places to go on from. */
+export async function nextOfStreams(
+  redis: Redis,
+  places: StreamPlaces,
+  blockMs: number,
+): Promise<{ next: StreamPlaces; entries: Readonly<Record<string, readonly Entry[]>> }> {
+  const from = [...Object.keys(places), ...Object.values(places)]
+  const reply = (await redis.xread('COUNT', 500, 'BLOCK', blockMs, 'STREAMS', ...from)) as
+    | [stream: string, entries: Entry[]][]
+    | null
+  const entries = Object.fromEntries(reply ?? [])
+  const last = Object.entries(entries).map(([stream, list]) => [stream, list.at(-1)?.[0] ?? places[stream]])
+  return { next: { ...places, ...Object.fromEntries(last) }, entries }
 }
 
 function placed(entries: readonly Entry[]): PlacedEvent[] {

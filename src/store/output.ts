@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { Id } from '../domain/ids.ts'
-import { fieldOf, nextEntries } from './events.ts'
+import { type Entry, fieldOf, nextEntries } from './events.ts'
 
 /** About as many pieces of output are kept per agent; a piece has 4 KiB at most. */
 const MAX_ENTRIES = 2000
@@ -23,7 +23,7 @@ export async function appendOutput(redis: Redis, stream: string, taskId: Id, tex
 
 /** Everything of an agent's output that is kept, oldest first; only one task's when told which. */
 export async function readOutput(redis: Redis, stream: string, taskId?: Id): Promise<OutputPiece[]> {
-  const entries = (await redis.xrange(stream, '-', '+')) as [string, string[]][]
+  const entries = (await redis.xrange(stream, '-', '+')) as Entry[]
   return pieces(entries, taskId)
 }
 
@@ -38,7 +38,8 @@ export async function nextOutput(
   return { next: entries.at(-1)?.[0] ?? from, pieces: pieces(entries) }
 }
 
-function pieces(entries: readonly [string, string[]][], taskId?: Id): OutputPiece[] {
+/** The pieces that entries of an agent's output hold; only one task's when told which. */
+export function pieces(entries: readonly Entry[], taskId?: Id): OutputPiece[] {
   return entries
     .map(([at, fields]) => ({ at, taskId: fieldOf(fields, 'task_id'), text: fieldOf(fields, 'text') }))
     .filter((piece) => taskId === undefined || piece.taskId === taskId)

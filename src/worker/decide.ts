@@ -18,7 +18,7 @@ export type Decision =
       readonly activity: string
     }
   /** The surroundings are broken: the task goes back and the agent says `error`. */
-  | { readonly kind: 'hold'; readonly reason: Reason; readonly detail: string }
+  | { readonly kind: 'hold'; readonly reason: 'not-installed' | 'config'; readonly detail: string }
   /** The worker ends: the task goes back uncounted. */
   | { readonly kind: 'give-back'; readonly sessionId?: string }
   /** Somebody else has the lease: nothing may be written. */

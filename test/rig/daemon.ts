@@ -135,22 +135,13 @@ async function endRedis(root: string): Promise<void> {
   } catch {
     return
   }
-  await until(() => !isAlive(pid), `redis-server ${pid} is gone`)
+  await until(async () => !(await processLives(pid)), `redis-server ${pid} is gone`)
 }
 
 /** True while a process with this id exists (a zombie does not count). */
 export async function processLives(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
   return stat === null ? false : !/\) Z /.test(stat)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Closes what a test opened, last first, also when it failed. */

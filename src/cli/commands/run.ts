@@ -10,7 +10,6 @@ import { createLogger, type Logger } from '../../observability/logger.ts'
 import { probeVersion } from '../../process/probe.ts'
 import type { Profile } from '../../process/profile.ts'
 import { registerAgent } from '../../store/agents.ts'
-import type { Lease } from '../../store/lease.ts'
 import { Control } from '../../worker/control.ts'
 import { createRunner } from '../../worker/run.ts'
 import { type WorkerEnd, work } from '../../worker/worker.ts'
@@ -85,8 +84,8 @@ async function serve(service: Service): Promise<WorkerEnd> {
     onConnection: emit,
   })
   closers.add(() => town.close())
-  const lease = await register(context, profile, town)
-  emit({ type: 'registered', agentId: lease.agentId, name: lease.agentName, isNew: false })
+  const { lease, isNew } = await register(context, profile, town)
+  emit({ type: 'registered', agentId: lease.agentId, name: lease.agentName, isNew })
   logger.info(
     { agentId: lease.agentId, cli: profile.id, workdir: service.workdir },
     `in town ${describeTown(context)}`,
@@ -123,7 +122,7 @@ async function serve(service: Service): Promise<WorkerEnd> {
   })
 }
 
-async function register(context: Context, profile: Profile, town: OpenTown): Promise<Lease> {
+async function register(context: Context, profile: Profile, town: OpenTown) {
   const { name, role, leaseMs } = context.settings
   const registered = await registerAgent(town.redis, town.keys, {
     name,
@@ -132,7 +131,7 @@ async function register(context: Context, profile: Profile, town: OpenTown): Pro
     leaseMs,
     extra: { host: hostname(), pid: process.pid, worker_version: VERSION },
   })
-  if (registered.kind === 'registered') return registered.lease
+  if (registered.kind === 'registered') return registered
   const { host, pid, expiresInMs } = registered
   throw new WorkerError(
     'name-in-use',

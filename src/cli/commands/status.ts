@@ -1,0 +1,67 @@
+import { summarizeTown, type TownSummary } from '../../client/summary.ts'
+import type { Command } from '../command.ts'
+import { addressOf } from '../context.ts'
+import { EXIT } from '../exit-codes.ts'
+import { jsonFlag } from '../flags.ts'
+import { agentJson, agentTable } from '../show.ts'
+import { styledState, type Terminal, table } from '../terminal.ts'
+import { type Session, withTown } from '../with-town.ts'
+import { NO_AGENTS } from './list.ts'
+
+/** The town at a glance. */
+export const status: Command = {
+  name: 'status',
+  describe: 'Show the town: its Redis, agents, tasks and what waits',
+  settings: ['town', 'redis'],
+  flags: jsonFlag,
+  run: (invocation) =>
+    withTown(invocation, { purpose: 'status' }, async (session) => {
+      const { terminal, redis, keys, json } = session
+      const summary = await summarizeTown(redis, keys)
+      if (json) terminal.json(statusJson(session, summary))
+      else for (const line of statusLines(session, summary)) terminal.line(line)
+      if (!json && summary.agents.length === 0) terminal.note(NO_AGENTS)
+      return EXIT.done
+    }),
+}
+
+function statusJson({ context, keys }: Session, summary: TownSummary): object {
+  const { server, agents, agentsByState, tasksByState, waiting, deadLetters } = summary
+  return {
+    town: keys.town,
+    folder: context.place.root,
+    redis: { address: addressOf(context.target).shown, ...server },
+    agentsByState,
+    tasksByState,
+    waiting,
+    deadLetters,
+    agents: agents.map(agentJson),
+  }
+}
+
+function statusLines(session: Session, summary: TownSummary): string[] {
+  const { context, terminal, keys } = session
+  const { server, agents, deadLetters } = summary
+  const { root, file } = context.place
+  const facts: [string, string][] = [
+    ['Town', keys.town],
+    ['Folder', file === null ? `${root} (no tinytown.toml)` : root],
+    ['Redis', `${addressOf(context.target).shown}, ${server.version}, persistence: ${server.persistence}`],
+    ['Agents', counts(terminal, summary.agentsByState)],
+    ['Tasks', counts(terminal, summary.tasksByState)],
+    ['Waiting', String(summary.waiting)],
+    ['Dead letters', deadLetters > 0 ? terminal.style('red', String(deadLetters)) : '0'],
+  ]
+  const [, ...lines] = table(
+    ['', ''],
+    facts.map(([name, value]) => [terminal.style('bold', name), value]),
+  )
+  return agents.length === 0 ? lines : [...lines, '', ...agentTable(terminal, agents)]
+}
+
+function counts(terminal: Terminal, byState: Readonly<Record<string, number>>): string {
+  const found = Object.entries(byState).filter(([, count]) => count > 0)
+  const total = found.reduce((sum, [, count]) => sum + count, 0)
+  if (total === 0) return '0'
+  return `${total}: ${found.map(([state, count]) => `${count} ${styledState(terminal, state)}`).join(', ')}`
+}

@@ -1,0 +1,68 @@
+import type { Redis } from 'ioredis'
+import * as schema from '../../config/schemas.ts'
+import type { Id } from '../../domain/ids.ts'
+import { TASK_STATES, type Task } from '../../domain/task.ts'
+import { findAgent, listAgents } from '../../store/agents.ts'
+import type { TownKeys } from '../../store/keys.ts'
+import { serverNow } from '../../store/server-info.ts'
+import { listTasks } from '../../store/tasks.ts'
+import type { Command, Invocation } from '../command.ts'
+import { EXIT } from '../exit-codes.ts'
+import { flagValue, jsonFlag } from '../flags.ts'
+import { idOf, summary, taskTable } from '../show.ts'
+import { type Session, withTown } from '../with-town.ts'
+
+const DEFAULT_LIMIT = 20
+
+/** Lists tasks. */
+export const tasks: Command = {
+  name: 'tasks',
+  describe: 'List tasks, the newest first',
+  settings: ['town', 'redis'],
+  flags: {
+    state: { type: 'string', requiresArg: true, describe: `Only those that are ${TASK_STATES.join(', ')}` },
+    agent: { type: 'string', requiresArg: true, describe: 'Only those of this agent' },
+    limit: {
+      type: 'string',
+      requiresArg: true,
+      describe: `At most so many; 0 shows all [default: ${DEFAULT_LIMIT}]`,
+    },
+    ...jsonFlag,
+  },
+  examples: [['tasks --state failed --agent worker-1', 'what went wrong']],
+  run: runTasks,
+}
+
+async function runTasks(invocation: Invocation): Promise<number> {
+  const { flags } = invocation
+  const state = flagValue(flags, 'state', schema.oneOf(TASK_STATES))
+  const limit = flagValue(flags, 'limit', schema.wholeNumber(0)) ?? DEFAULT_LIMIT
+  const reference = flagValue(flags, 'agent', schema.text)
+  return await withTown(invocation, { purpose: 'tasks' }, async (session) => {
+    const { redis, keys, terminal, json } = session
+    const agentId = reference === undefined ? undefined : (await findAgent(redis, keys, reference)).id
+    const found = (await listTasks(redis, keys)).filter(
+      (task) =>
+        (state === undefined || task.state === state) &&
+        (agentId === undefined || task.assignedTo === agentId),
+    )
+    const shown = limit === 0 ? found : found.slice(0, limit)
+    if (json) terminal.json({ town: keys.town, total: found.length, tasks: shown })
+    else await print(session, found.length, shown)
+    return EXIT.done
+  })
+}
+
+async function print(session: Session, total: number, shown: readonly Task[]): Promise<void> {
+  const { terminal, redis, keys } = session
+  if (total === 0) return terminal.note('No tasks. Assign one: tinytown-worker assign worker-1 "..."')
+  const about = { now: await serverNow(redis), agentName: await agentNames(redis, keys) }
+  for (const line of taskTable(terminal, shown, about)) terminal.line(line)
+  if (shown.length < total)
+    terminal.note(`${shown.length} of ${total} tasks; --limit ${total} shows them all`)
+}
+
+async function agentNames(redis: Redis, keys: TownKeys): Promise<(id: Id) => string> {
+  const names = new Map((await listAgents(redis, keys)).map(({ id, name }) => [id, summary(name)]))
+  return (id) => names.get(id) ?? `${idOf(id)} (deleted)`
+}

@@ -1,0 +1,46 @@
+import type { Options } from 'yargs'
+import type { z } from 'zod'
+import { flagOptions } from '../config/describe.ts'
+import { expected, shown } from '../config/problem.ts'
+import * as schema from '../config/schemas.ts'
+import { WorkerError } from '../domain/errors.ts'
+import type { Flags } from './context.ts'
+
+/** `--json`, for commands that log nothing and so have no other flag of the output. */
+export const jsonFlag: Readonly<Record<string, Options>> = only(flagOptions(['output']), 'json')
+
+function only<T>(options: Record<string, T>, name: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(options).filter(([key]) => key === name))
+}
+
+/** `--timeout`, for commands that wait. */
+export const timeoutFlag: Readonly<Record<string, Options>> = {
+  timeout: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Wait at most so long, as 30s, 10m or 1h; then exit with 1 [default: no limit]',
+  },
+}
+
+/** The time of `--timeout` as a field of a watch, in milliseconds; an empty object without it. */
+export function timeoutOf(flags: Flags): { timeoutMs?: number } {
+  const timeoutMs = flagValue(flags, 'timeout', schema.positiveDuration)
+  return timeoutMs === undefined ? {} : { timeoutMs }
+}
+
+/** The value of a flag by its schema; undefined when it was not given. Throws `usage` when it breaks the rule. */
+export function flagValue<S extends z.ZodType>(flags: Flags, name: string, rule: S): z.output<S> | undefined {
+  const value = flags[name]
+  if (value === undefined) return undefined
+  const parsed = rule.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw new WorkerError(
+    'usage',
+    expected(name, parsed.error.issues[0]?.message ?? 'valid', shown(value), `--${name}`),
+  )
+}
+
+/** A positional as text. */
+export function wordFlag(flags: Flags, name: string): string {
+  return String(flags[name] ?? '')
+}

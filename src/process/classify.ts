@@ -1,0 +1,113 @@
+import { formatDuration } from '../base/duration.ts'
+import { cutBytes } from '../base/text.ts'
+import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
+import type { ProcessEnd } from './agent-process.ts'
+import type { Reading } from './output-reader.ts'
+import type { Profile, ToldError } from './profile.ts'
+
+/** The largest result that is kept in the record, in bytes of UTF-8; the log file has all of it. */
+const MAX_RESULT_BYTES = 1024 * 1024
+const MAX_DETAIL_BYTES = 4096
+
+type Exited = Extract<ProcessEnd, { kind: 'exited' }>
+
+/**
+ * Says how a run ended. What we did to it counts first, then what the CLI said of itself in its events, then the exit. Exit 0
+ * alone is no success: there must be an answer and, where the CLI tells the end of its turn, that end.
+ */
+export function classify(
+  profile: Profile,
+  end: ProcessEnd,
+  reading: Reading,
+  limits: { wallMs: number; stallMs: number },
+): Outcome {
+  if (end.kind === 'not-started') return notStarted(profile, end)
+  const facts = factsOf(end, reading)
+  const failed = (reason: Reason, sentence: string): Outcome => ({
+    kind: 'failed',
+    reason,
+    detail: detailOf(sentence, reading.stderr),
+    facts,
+  })
+  switch (end.endedBy) {
+    case 'timeout':
+      return failed('timeout', `The run took longer than ${formatDuration(limits.wallMs)} and was ended`)
+    case 'stalled':
+      return failed(
+        'stalled',
+        `The run was silent for longer than ${formatDuration(limits.stallMs)} and was ended`,
+      )
+    case 'cancelled':
+      return { kind: 'cancelled', facts }
+    case 'shutdown':
+    case 'lease-lost': {
+      const { sessionId } = reading.report
+      return { kind: 'released', reason: end.endedBy, ...(sessionId ? { sessionId } : {}) }
+    }
+    case 'lingering':
+    case null:
+      return judge(profile, end, reading, facts, failed)
+  }
+}
+
+function judge(
+  profile: Profile,
+  end: Exited,
+  reading: Reading,
+  facts: RunFacts,
+  failed: (reason: Reason, sentence: string) => Outcome,
+): Outcome {
+  const { report, plain } = reading
+  if (report.fatal) return failed(reasonOf(profile, report.fatal), report.fatal.message)
+  const lingered = end.endedBy === 'lingering' && report.ended?.ok === true
+  if (!lingered && (end.signal !== null || end.exitCode !== 0)) {
+    const told = profile.stderrFailures?.find(({ match }) => match.test(reading.stderr))
+    const reason = told?.reason ?? (end.signal === null ? 'exit' : 'crashed')
+    const how = end.signal === null ? `exited with ${end.exitCode}` : `was ended by ${end.signal}`
+    return failed(reason, `${profile.id} ${how}`)
+  }
+  const answer = profile.parseLine === null ? plain.text : (report.final ?? report.lastMessage ?? '')
+  if (profile.terminalEvent && report.ended?.ok !== true) {
+    return failed('no-final-answer', `${profile.id} exited with 0 without saying that its turn was over`)
+  }
+  if (answer.trim() === '')
+    return failed('no-final-answer', `${profile.id} exited with 0 without a final answer`)
+  const { text, cut } = cutBytes(answer.trim(), MAX_RESULT_BYTES)
+  return { kind: 'completed', result: text, truncated: cut || plain.cut, facts }
+}
+
+function notStarted(profile: Profile, end: Extract<ProcessEnd, { kind: 'not-started' }>): Outcome {
+  if (end.code === 'ENOTDIR') return { kind: 'held', reason: 'config', detail: end.message }
+  // Also when the program is there and the interpreter of its first line is not.
+  if (['ENOENT', 'EACCES', 'ENOEXEC'].includes(end.code)) {
+    const detail = `${profile.command.program} cannot be started (${end.code}); ${profile.install}`
+    return { kind: 'held', reason: 'not-installed', detail }
+  }
+  return {
+    kind: 'held',
+    reason: 'config',
+    detail: `${profile.command.program} cannot be started: ${end.message}`,
+  }
+}
+
+function reasonOf(profile: Profile, error: ToldError): Reason {
+  const rule = profile.failures.find(({ match }) =>
+    match instanceof RegExp ? match.test(error.message) : match(error),
+  )
+  return rule?.reason ?? 'exit'
+}
+
+function factsOf(end: Exited, { report }: Reading): RunFacts {
+  return {
+    ...report.usage,
+    toolCalls: report.toolCalls,
+    durationMs: end.durationMs,
+    ...(report.sessionId ? { sessionId: report.sessionId } : {}),
+    ...(end.exitCode === null ? {} : { exitCode: end.exitCode }),
+    ...(end.signal === null ? {} : { signal: end.signal }),
+  }
+}
+
+function detailOf(sentence: string, stderr: string): string {
+  return cutBytes(stderr ? `${sentence}\n\n${stderr}` : sentence, MAX_DETAIL_BYTES).text
+}

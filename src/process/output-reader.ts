@@ -1,0 +1,110 @@
+import { stripVTControlCharacters } from 'node:util'
+import { type Line, LineSplitter } from '../base/lines.ts'
+import { oneLine } from '../base/text.ts'
+import type { AgentEvent, Profile } from './profile.ts'
+import { addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
+
+/** The longest line that is read as an event, in UTF-16 units. */
+const MAX_LINE = 4 * 1024 * 1024
+
+/** What is read from the two streams of a run. */
+export interface Reading {
+  readonly report: RunReport
+  /** The whole of stdout when the CLI has no events, at most its last MiB. */
+  readonly plain: { readonly text: string; readonly cut: boolean }
+  readonly stderr: string
+}
+
+/** Turns the output of a run into events, into readable lines, and into what is known at its end. */
+export class OutputReader {
+  readonly #profile: Profile
+  readonly #show: (text: string) => void
+  readonly #onTerminal: () => void
+  readonly #onLife: () => void
+  readonly #stdout = new LineSplitter(MAX_LINE)
+  readonly #stderr = new LineSplitter(MAX_LINE)
+  readonly #plain = answerTail()
+  readonly #stderrTail = new StderrTail()
+  #report: RunReport = EMPTY_REPORT
+
+  constructor(options: {
+    profile: Profile
+    show: (text: string) => void
+    onTerminal: () => void
+    /** Called for output that shows that the work goes on. */
+    onLife: () => void
+  }) {
+    this.#profile = options.profile
+    this.#show = options.show
+    this.#onTerminal = options.onTerminal
+    this.#onLife = options.onLife
+  }
+
+  push(stream: 'stdout' | 'stderr', chunk: Uint8Array): void {
+    if (this.#profile.parseLine === null) this.#onLife()
+    const lines = (stream === 'stdout' ? this.#stdout : this.#stderr).push(chunk)
+    for (const line of lines) this.#take(stream, line)
+  }
+
+  /** Takes the last lines, which have no line end, and tells what is known. */
+  finish(): Reading {
+    for (const line of this.#stdout.end()) this.#take('stdout', line)
+    for (const line of this.#stderr.end()) this.#take('stderr', line)
+    const { text, cut } = this.#plain
+    return { report: this.#report, plain: { text, cut }, stderr: this.#stderrTail.text }
+  }
+
+  #take(stream: 'stdout' | 'stderr', line: Line): void {
+    if (stream === 'stderr') this.#takeText(line, (text) => this.#stderrTail.add(text))
+    else if (this.#profile.parseLine === null) this.#takeText(line, (text) => this.#plain.add(text))
+    else if (line.cut) this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
+    else this.#takeEvents(this.#profile.parseLine(line.text))
+  }
+
+  #takeEvents(events: readonly AgentEvent[]): void {
+    // A CLI that cannot reach its model says so for ever; only what is no notice shows that the work goes on.
+    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#onLife()
+    for (const event of events) this.#takeEvent(event)
+  }
+
+  #takeText(line: Line, keep: (text: string) => void): void {
+    const text = readable(line.text)
+    keep(text)
+    this.#show(line.cut ? `${text} […]` : text)
+  }
+
+  #takeEvent(event: AgentEvent): void {
+    this.#report = addEvent(this.#report, event)
+    const text = renderEvent(event)
+    if (text) this.#show(readable(text))
+    if (event.type === 'end') this.#onTerminal()
+  }
+}
+
+/** An event as a person reads it; null when there is nothing to show. */
+export function renderEvent(event: AgentEvent): string | null {
+  switch (event.type) {
+    case 'session':
+      return event.model ? `· session ${event.id} (${event.model})` : `· session ${event.id}`
+    case 'message':
+      return event.text
+    case 'tool-started':
+      return event.detail ? `$ ${event.name}: ${event.detail}` : `$ ${event.name}`
+    case 'tool-finished':
+      return event.ok ? null : `! ${event.name ?? 'the tool'} failed`
+    case 'error':
+      return `! ${event.message}`
+    case 'notice':
+      return `· ${oneLine(event.text, 500)}`
+    // A final answer repeats the last message, and usage and end are told in the record.
+    case 'final':
+    case 'usage':
+    case 'end':
+      return null
+  }
+}
+
+/** Without colours and other control characters, which would act on the terminal of whoever reads it. */
+function readable(text: string): string {
+  return stripVTControlCharacters(text).replace(/[^\P{Cc}\t\n]/gu, '')
+}

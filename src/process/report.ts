@@ -1,0 +1,107 @@
+import type { Usage } from '../domain/outcome.ts'
+import type { AgentEvent, ToldError } from './profile.ts'
+
+/** How much of a plain-text answer is kept: its end. */
+const ANSWER_CHARS = 1024 * 1024
+const STDERR_LINES = 40
+const STDERR_LINE_CHARS = 400
+
+/** What a run told of itself, folded from its events. Its size is bounded for any number of them. */
+export interface RunReport {
+  readonly sessionId: string | null
+  readonly lastMessage: string | null
+  readonly final: string | null
+  readonly usage: Usage
+  readonly toolCalls: number
+  readonly fatal: ToldError | null
+  /** What the terminal event said, null before it. */
+  readonly ended: { readonly ok: boolean } | null
+}
+
+export const EMPTY_REPORT: RunReport = {
+  sessionId: null,
+  lastMessage: null,
+  final: null,
+  usage: {},
+  toolCalls: 0,
+  fatal: null,
+  ended: null,
+}
+
+/** Adds one event. The last message, answer and usage count; the first fatal error does. */
+export function addEvent(report: RunReport, event: AgentEvent): RunReport {
+  switch (event.type) {
+    case 'session':
+      return { ...report, sessionId: event.id }
+    case 'message':
+      return { ...report, lastMessage: event.text }
+    case 'final':
+      return { ...report, final: event.text }
+    case 'usage':
+      return { ...report, usage: { ...report.usage, ...event.usage } }
+    case 'tool-finished':
+      return { ...report, toolCalls: report.toolCalls + 1 }
+    case 'error':
+      return event.fatal && report.fatal === null ? { ...report, fatal: event } : report
+    case 'end':
+      return { ...report, ended: { ok: event.ok } }
+    case 'tool-started':
+    case 'notice':
+      return report
+  }
+}
+
+/** The end of a text of any length, in whole lines. */
+export class TextTail {
+  readonly #maxChars: number
+  readonly #maxLines: number
+  #lines: string[] = []
+  #chars = 0
+  #cut = false
+
+  constructor(maxChars: number, maxLines = Number.POSITIVE_INFINITY) {
+    this.#maxChars = maxChars
+    this.#maxLines = maxLines
+  }
+
+  add(line: string): void {
+    const kept = line.length > this.#maxChars ? line.slice(-this.#maxChars) : line
+    this.#lines.push(kept)
+    this.#chars += kept.length + 1
+    let drop = 0
+    while (this.#chars > this.#maxChars || this.#lines.length - drop > this.#maxLines) {
+      if (this.#lines.length - drop <= 1) break
+      this.#chars -= (this.#lines[drop]?.length ?? 0) + 1
+      drop += 1
+    }
+    this.#cut ||= drop > 0 || kept.length < line.length
+    if (drop > 0) this.#lines = this.#lines.slice(drop)
+  }
+
+  get text(): string {
+    return this.#lines.join('\n').trim()
+  }
+
+  /** True when the beginning is missing. */
+  get cut(): boolean {
+    return this.#cut
+  }
+}
+
+/** The plain-text answer of a CLI that has no events. */
+export function answerTail(): TextTail {
+  return new TextTail(ANSWER_CHARS)
+}
+
+/** The last lines of stderr, for the detail of a failure. */
+export class StderrTail {
+  readonly #tail = new TextTail(STDERR_LINES * STDERR_LINE_CHARS, STDERR_LINES)
+
+  add(line: string): void {
+    this.#tail.add(line.length > STDERR_LINE_CHARS ? `${line.slice(0, STDERR_LINE_CHARS)}…` : line)
+  }
+
+  get text(): string {
+    return this.#tail.text
+  }
+}

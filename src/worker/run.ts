@@ -1,0 +1,153 @@
+import { mkdirSync, statSync } from 'node:fs'
+import { isAbsolute, join, resolve } from 'node:path'
+import type { Id } from '../domain/ids.ts'
+import type { Outcome } from '../domain/outcome.ts'
+import type { Emit } from '../domain/worker-event.ts'
+import { AgentProcess } from '../process/agent-process.ts'
+import { classify } from '../process/classify.ts'
+import { buildCommand, type ChildCommand } from '../process/command.ts'
+import { childEnvironment } from '../process/environment.ts'
+import { OutputReader } from '../process/output-reader.ts'
+import type { Profile } from '../process/profile.ts'
+import { findProgram } from '../process/which.ts'
+import type { Lease } from '../store/lease.ts'
+import { appendOutput } from '../store/output.ts'
+import type { Job } from './attempt.ts'
+import type { EndWhy } from './control.ts'
+import { Transcript } from './transcript.ts'
+
+/** What keeps a run from starting at all. */
+export interface Trouble {
+  readonly reason: 'not-installed' | 'config'
+  readonly detail: string
+}
+
+export interface RunnerOptions {
+  readonly profile: Profile
+  /** The folder in which the CLI works, unless its profile names one. */
+  readonly workdir: string
+  readonly townRoot: string
+  readonly lease: Lease
+  readonly env: NodeJS.ProcessEnv
+  readonly passEnv: readonly string[]
+  readonly limits: { readonly wallMs: number; readonly stallMs: number; readonly killGraceMs: number }
+  readonly emit: Emit
+}
+
+export interface Runner {
+  /** Says what is missing for a run, or null. */
+  inspect(): Promise<Trouble | null>
+  /** Runs the CLI on a prompt, to the end of its last process. */
+  run(job: Job): Promise<Outcome>
+  /** Where the output of a task is kept on this machine. */
+  logPath(taskId: Id): string
+}
+
+/** Makes the runner of one CLI in one folder. */
+export function createRunner(options: RunnerOptions): Runner {
+  const { profile, townRoot } = options
+  const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
+  const logPath = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
+  return {
+    inspect: async () => inspect(options, cwd),
+    run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId) }),
+    logPath,
+  }
+}
+
+function programOf({ profile, env, townRoot }: RunnerOptions): string | null {
+  const path = profile.env.set.PATH ?? env.PATH
+  return findProgram(profile.command.program, { path, cwd: townRoot })
+}
+
+function inspect(options: RunnerOptions, cwd: string): Trouble | null {
+  const { profile } = options
+  if (programOf(options) === null) {
+    const place = isAbsolute(profile.command.program) ? 'there is no such program' : 'it is not in PATH'
+    const detail = `${profile.id} is not installed (${profile.command.program}: ${place}); install it: ${profile.install}`
+    return { reason: 'not-installed', detail }
+  }
+  return folderExists(cwd) ? null : { reason: 'config', detail: `The working folder ${cwd} does not exist` }
+}
+
+function folderExists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+async function runJob(
+  job: Job,
+  options: RunnerOptions,
+  place: { cwd: string; logPath: string },
+): Promise<Outcome> {
+  const { profile, townRoot, limits } = options
+  const promptPath = join(townRoot, '.tt', 'tasks', `${job.taskId}.prompt.md`)
+  const built = buildCommand(profile, job.prompt, promptPath)
+  if (!built.ok) {
+    const facts = { toolCalls: 0, durationMs: 0 }
+    return { kind: 'failed', reason: 'bad-task', detail: built.detail, facts }
+  }
+  if (built.command.promptFile) mkdirSync(join(townRoot, '.tt', 'tasks'), { recursive: true })
+  const command = { ...built.command, program: programOf(options) ?? built.command.program }
+  const wallMs = profile.timeoutMs ?? limits.wallMs
+  return await watch({ job, command, wallMs, options, ...place })
+}
+
+interface Watch {
+  readonly job: Job
+  readonly command: ChildCommand
+  readonly wallMs: number
+  readonly options: RunnerOptions
+  readonly cwd: string
+  readonly logPath: string
+}
+
+async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Promise<Outcome> {
+  const { profile, lease, limits, emit } = options
+  const { taskId } = job
+  const transcript = new Transcript({
+    path: logPath,
+    send: (text) => appendOutput(lease.redis, lease.agent.output, taskId, text),
+    emit,
+    taskId,
+  })
+  const reader = new OutputReader({
+    profile,
+    show: (text) => transcript.text(text),
+    onTerminal: () => child.markTerminal(),
+    onLife: () => child.alive(),
+  })
+  const child = new AgentProcess({
+    command,
+    cwd,
+    env: environmentOf(options, taskId),
+    taskId,
+    limits: {
+      wallMs,
+      stallMs: limits.stallMs,
+      killGraceMs: limits.killGraceMs,
+      exitGraceMs: profile.exitGraceMs,
+    },
+    onOutput(stream, chunk) {
+      reader.push(stream, chunk)
+      return transcript.raw(chunk)
+    },
+  })
+  const onEnd = () => child.end(job.end.reason as EndWhy)
+  if (job.end.aborted) onEnd()
+  else job.end.addEventListener('abort', onEnd, { once: true })
+  const end = await child.result
+  job.end.removeEventListener('abort', onEnd)
+  const reading = reader.finish()
+  await transcript.close()
+  if (end.kind === 'exited' && end.leftovers > 0)
+    emit({ type: 'leftovers-ended', taskId, count: end.leftovers })
+  return classify(profile, end, reading, { wallMs, stallMs: limits.stallMs })
+}
+
+function environmentOf({ profile, env, passEnv, lease }: RunnerOptions, taskId: Id): Record<string, string> {
+  return childEnvironment(env, {
+    pass: [...profile.env.pass, ...passEnv],
+    set: profile.env.set,
+    task: { agentId: lease.agentId, agentName: lease.agentName, taskId, town: lease.town.town },
+  })
+}
