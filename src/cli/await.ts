@@ -1,6 +1,6 @@
+import type { AgentView } from '../client/summary.ts'
 import { type AgentWait, waitForAgent } from '../client/wait-agent.ts'
 import { type TaskLook, type TaskWait, waitForTask } from '../client/wait-task.ts'
-import type { AgentView } from '../client/summary.ts'
 import type { Agent } from '../domain/agent.ts'
 import type { Id } from '../domain/ids.ts'
 import { EXIT } from './exit-codes.ts'
@@ -155,8 +155,10 @@ export function troubleOf({ agent, running }: AgentView): string | null {
   const start = `start it with tinytown-worker --name ${name}${cli ? ` --cli ${summary(cli, 40)}` : ''}`
   if (agent.state === 'error')
     return `${name} is in error: ${summary(agent.lastError ?? 'no reason is recorded', 500)}`
-  if (agent.state === 'stopped' || agent.state === 'cold' || !running) return `${name} is not running: ${start}`
-  if (agent.state === 'draining') return `${name} is stopping; what waits is done when it runs again: ${start}`
+  if (agent.state === 'stopped' || agent.state === 'cold' || !running)
+    return `${name} is not running: ${start}`
+  if (agent.state === 'draining')
+    return `${name} is stopping; what waits is done when it runs again: ${start}`
   if (agent.state === 'paused') return `${name} is paused: it takes no task until it is resumed`
   return null
 }

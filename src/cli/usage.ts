@@ -12,7 +12,7 @@ const MARK = '\0'
  * begins with a dash and goes on after a space, such as an item of a list.
  */
 export function protectText(word: string): string {
-  return /^-(?![^\s=]*=)\S*(?:\s|$)/.test(word) && (word === '-' || /\s/.test(word)) ? MARK + word : word
+  return word === '-' || /^-[^\s=]*\s/.test(word) ? MARK + word : word
 }
 
 /** Takes the marks off again, in the values of all flags and positionals. */
@@ -37,10 +37,11 @@ export function explainUsage(
   argv: readonly string[],
   commands: readonly Command[],
 ): Explanation {
-  const command = commands.find((candidate) => argv.includes(wordOf(candidate)))
+  const command = argv.flatMap((word) => commands.filter((candidate) => wordOf(candidate) === word))[0]
   const help = `See ${PROGRAM} ${command ? `${wordOf(command)} ` : ''}--help`
   const unknown = /^Unknown arguments?: (.+)$/s.exec(message)?.[1]?.split(', ')[0]
-  if (unknown !== undefined) return explainUnknown(unmark(unknown) as string, { argv, commands, command, help })
+  if (unknown !== undefined)
+    return explainUnknown(unmark(unknown) as string, { argv, commands, command, help })
   if (message.startsWith('Not enough non-option arguments') && command) {
     const missing = usageOf(command).match(/<[^>]+>/g) ?? []
     return {
@@ -61,19 +62,28 @@ interface Situation {
 
 function explainUnknown(unknown: string, { argv, commands, command, help }: Situation): Explanation {
   const dashes = argv.map((word) => /^(--?)(?:no-)?([^=]+)/.exec(word))
-  const flag = dashes.find((match) => match?.[2] === unknown || (match?.[1] === '-' && match[2]?.includes(unknown)))
+  const flag = dashes.find(
+    (match) => match?.[2] === unknown || (match?.[1] === '-' && match[2]?.includes(unknown)),
+  )
   if (flag) {
     const known = Object.keys(flagsOf(command ?? commandByDefault(commands)))
     const everywhere = commands.flatMap((other) => Object.keys(flagsOf(other)))
     const meant = unknown.length === 1 ? null : (nearest(unknown, known) ?? nearest(unknown, everywhere))
     return {
       message: `Unknown flag ${flag[1]}${unknown}${meant ? `. Did you mean --${meant}?` : ''}`,
-      remedy: command && !known.includes(meant ?? '') ? `${help}; text that begins with a dash comes after --` : help,
+      remedy:
+        command && !known.includes(meant ?? '')
+          ? `${help}; text that begins with a dash comes after --`
+          : help,
     }
   }
-  if (command) return { message: `Unexpected word ${JSON.stringify(unknown)} after ${wordOf(command)}`, remedy: help }
+  if (command)
+    return { message: `Unexpected word ${JSON.stringify(unknown)} after ${wordOf(command)}`, remedy: help }
   const meant = nearest(unknown, commands.map(wordOf))
-  return { message: `Unknown command ${JSON.stringify(unknown)}${meant ? `. Did you mean ${meant}?` : ''}`, remedy: help }
+  return {
+    message: `Unknown command ${JSON.stringify(unknown)}${meant ? `. Did you mean ${meant}?` : ''}`,
+    remedy: help,
+  }
 }
 
 /** The command that runs when none is named. */

@@ -1,6 +1,6 @@
-import type { Redis } from '../store/connection.ts'
 import { unlessAborted } from '../base/abort.ts'
 import { decodeEvent, type TownEvent } from '../domain/event.ts'
+import type { Redis } from '../store/connection.ts'
 import { type Entry, fieldOf, lastEntryId, nextOfStreams, type StreamPlaces } from '../store/events.ts'
 import type { TownKeys } from '../store/keys.ts'
 

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { monotonicMs, sleep } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
-import type { ChildCommand } from './command.ts'
+import type { Command } from './command.ts'
 import { endTree } from './process-tree.ts'
 
 /** Why a run was ended by us. `lingering`: the CLI had said its turn was over and did not exit. */
@@ -24,7 +24,7 @@ export type ProcessEnd =
     }
 
 export interface ProcessOptions {
-  readonly command: ChildCommand
+  readonly command: Command
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
   readonly taskId: string
@@ -95,7 +95,7 @@ export class AgentProcess {
         cwd,
         env,
         extendEnv: false,
-        input: command.stdin,
+        input: command.stdin ?? '',
         buffer: false,
         detached: true,
         cleanup: false,
@@ -129,16 +129,13 @@ export class AgentProcess {
   async #untilGone(pid: number, exited: Promise<unknown>): Promise<number> {
     const tree = { rootPid: pid, groupId: pid, taskId: this.#options.taskId }
     const { killGraceMs: graceMs } = this.#options.limits
-    const ended = new Promise<void>((resolve) => {
+    const told = new Promise<void>((resolve) => {
       this.#ending.signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    const first = await Promise.race([
-      exited.then(() => 'exited' as const),
-      ended.then(() => 'ended' as const),
-    ])
-    const count = await endTree(tree, { graceMs, now: this.#killing.signal })
+    const first = await Promise.race([exited.then(() => 'exited' as const), told.then(() => 'told' as const)])
+    const { ended } = await endTree(tree, { graceMs, hurry: this.#killing.signal })
     await exited
-    return first === 'exited' ? count : 0
+    return first === 'exited' ? ended.length : 0
   }
 
   async #read(name: 'stdout' | 'stderr', stream: Readable): Promise<void> {

@@ -86,7 +86,10 @@ async function asker(profile: Profile, options: ProbeOptions): Promise<Asker | n
 }
 
 /** What the CLI gets in a run, but for the task: there is none. */
-function environmentOf({ env: { pass, set } }: Profile, { env, passEnv = [] }: ProbeOptions): Record<string, string> {
+function environmentOf(
+  { env: { pass, set } }: Profile,
+  { env, passEnv = [] }: ProbeOptions,
+): Record<string, string> {
   const task = { agentId: '', agentName: '', taskId: '', town: '' }
   const child = childEnvironment(env, { pass: [...pass, ...passEnv], set, task })
   return Object.fromEntries(Object.entries(child).filter(([, value]) => value !== ''))

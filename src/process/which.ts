@@ -11,7 +11,9 @@ export async function findProgram(
   { path, cwd }: { readonly path: string | undefined; readonly cwd: string },
 ): Promise<string | null> {
   if (program === '') return null
-  const folders = program.includes('/') ? ['.'] : (path ?? '').split(delimiter).filter((entry) => entry !== '')
+  const folders = program.includes('/')
+    ? ['.']
+    : (path ?? '').split(delimiter).filter((entry) => entry !== '')
   for (const folder of folders) {
     const file = resolve(cwd, folder, program)
     if (await isExecutable(file)) return file

@@ -58,7 +58,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<RedisBinary 
 }
 
 /** The facts of the machine this runs on. */
-function machineFacts(env: NodeJS.ProcessEnv): MachineFacts {
+export function machineFacts(env: NodeJS.ProcessEnv): MachineFacts {
   const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
   return {
     platform: process.platform,

@@ -5,7 +5,7 @@ import type { Outcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { AgentProcess } from '../process/agent-process.ts'
 import { classify } from '../process/classify.ts'
-import { buildCommand, type ChildCommand } from '../process/command.ts'
+import { buildCommand, type Command } from '../process/command.ts'
 import { childEnvironment } from '../process/environment.ts'
 import { OutputReader } from '../process/output-reader.ts'
 import type { Profile } from '../process/profile.ts'
@@ -49,20 +49,20 @@ export function createRunner(options: RunnerOptions): Runner {
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
   const logPath = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
   return {
-    inspect: async () => inspect(options, cwd),
+    inspect: () => inspect(options, cwd),
     run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId) }),
     logPath,
   }
 }
 
-function programOf({ profile, env, townRoot }: RunnerOptions): string | null {
+function programOf({ profile, env, townRoot }: RunnerOptions): Promise<string | null> {
   const path = profile.env.set.PATH ?? env.PATH
   return findProgram(profile.command.program, { path, cwd: townRoot })
 }
 
-function inspect(options: RunnerOptions, cwd: string): Trouble | null {
+async function inspect(options: RunnerOptions, cwd: string): Promise<Trouble | null> {
   const { profile } = options
-  if (programOf(options) === null) {
+  if ((await programOf(options)) === null) {
     const place = isAbsolute(profile.command.program) ? 'there is no such program' : 'it is not in PATH'
     const detail = `${profile.id} is not installed (${profile.command.program}: ${place}); install it: ${profile.install}`
     return { reason: 'not-installed', detail }
@@ -81,20 +81,20 @@ async function runJob(
 ): Promise<Outcome> {
   const { profile, townRoot, limits } = options
   const promptPath = join(townRoot, '.tt', 'tasks', `${job.taskId}.prompt.md`)
-  const built = buildCommand(profile, job.prompt, promptPath)
+  const built = buildCommand(profile, { prompt: job.prompt, promptFile: promptPath, extra: [] })
   if (!built.ok) {
     const facts = { toolCalls: 0, durationMs: 0 }
     return { kind: 'failed', reason: 'bad-task', detail: built.detail, facts }
   }
   if (built.command.promptFile) mkdirSync(join(townRoot, '.tt', 'tasks'), { recursive: true })
-  const command = { ...built.command, program: programOf(options) ?? built.command.program }
+  const command = { ...built.command, program: (await programOf(options)) ?? built.command.program }
   const wallMs = profile.timeoutMs ?? limits.wallMs
   return await watch({ job, command, wallMs, options, ...place })
 }
 
 interface Watch {
   readonly job: Job
-  readonly command: ChildCommand
+  readonly command: Command
   readonly wallMs: number
   readonly options: RunnerOptions
   readonly cwd: string

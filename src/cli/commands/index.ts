@@ -1,5 +1,33 @@
 import type { Command } from '../command.ts'
+import { assign } from './assign.ts'
+import { bootstrap } from './bootstrap.ts'
+import { clis } from './clis.ts'
+import { doctor } from './doctor.ts'
+import { init } from './init.ts'
+import { kill } from './kill.ts'
+import { list } from './list.ts'
+import { logs } from './logs.ts'
+import { redis } from './redis.ts'
 import { run } from './run.ts'
+import { status } from './status.ts'
+import { task } from './task.ts'
+import { tasks } from './tasks.ts'
+import { wait } from './wait.ts'
 
 /** Every command, in the order of `--help`. */
-export const commands: readonly Command[] = [run]
+export const commands: readonly Command[] = [
+  run,
+  init,
+  assign,
+  wait,
+  logs,
+  list,
+  status,
+  tasks,
+  task,
+  kill,
+  clis,
+  doctor,
+  redis,
+  bootstrap,
+]

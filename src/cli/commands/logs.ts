@@ -106,9 +106,13 @@ async function printRaw(session: Session, found: Found): Promise<number> {
     })
   }
   if (!existsSync(task.log)) {
-    throw new WorkerError('not-found', `The log file is not on this machine: ${await placeOfLog(session, task, task.log)}`, {
-      remedy: `tinytown-worker logs ${idOf(task.id)} shows what is kept in Redis`,
-    })
+    throw new WorkerError(
+      'not-found',
+      `The log file is not on this machine: ${await placeOfLog(session, task, task.log)}`,
+      {
+        remedy: `tinytown-worker logs ${idOf(task.id)} shows what is kept in Redis`,
+      },
+    )
   }
   for await (const chunk of createReadStream(task.log)) {
     await terminal.write(chunk as Uint8Array)

@@ -31,18 +31,25 @@ function taskLines(terminal: Terminal, found: Task, agentName: string | undefine
   const facts = factsOf(found, agentName).flatMap(([name, value]) =>
     value === undefined || value === '' ? [] : [[terminal.style('bold', name), summary(value, 500)]],
   )
-  const [, ...lines] = table(['', ''], [
-    [terminal.style('bold', 'Task'), found.id],
-    [terminal.style('bold', 'State'), styledState(terminal, found.state)],
-    ...facts,
-  ])
+  const [, ...lines] = table(
+    ['', ''],
+    [
+      [terminal.style('bold', 'Task'), found.id],
+      [terminal.style('bold', 'State'), styledState(terminal, found.state)],
+      ...facts,
+    ],
+  )
   const texts: [string, string][] = [['Task', found.description]]
   if (found.result !== undefined) {
     texts.push([found.resultTruncated ? 'Result (cut; the log file has all of it)' : 'Result', found.result])
   }
   return [
     ...lines,
-    ...texts.flatMap(([title, text]) => ['', terminal.style('bold', `${title}:`), shownResult(terminal, text)]),
+    ...texts.flatMap(([title, text]) => [
+      '',
+      terminal.style('bold', `${title}:`),
+      shownResult(terminal, text),
+    ]),
   ]
 }
 

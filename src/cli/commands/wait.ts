@@ -13,7 +13,10 @@ export const wait: Command = {
   build: (yargs) =>
     yargs.positional('what', { type: 'string', describe: 'A task by its id, or an agent by its name' }),
   examples: [
-    ['wait 5ba22b1d --timeout 10m', 'prints the result; exits with 1 when the task failed or the time is over'],
+    [
+      'wait 5ba22b1d --timeout 10m',
+      'prints the result; exits with 1 when the task failed or the time is over',
+    ],
     ['wait worker-1', 'until its inbox is empty and it is idle'],
   ],
   run(invocation) {
