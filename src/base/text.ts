@@ -14,22 +14,28 @@ export function oneLine(text: string, maxChars = 160): string {
   return line.length <= maxChars ? line : `${line.slice(0, maxChars - 1)}…`
 }
 
-/** How many single-character edits turn `a` into `b`. */
+/** How many single-character edits, or swaps of neighbours, turn `a` into `b`. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i]
     for (let j = 1; j <= b.length; j += 1) {
       const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+      const swapped = j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = swapped ? (before[j - 2] ?? 0) + 1 : change
+      next.push(Math.min(change, swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
     }
+    before = row
     row = next
   }
   return row[b.length] ?? 0
 }
 
-/** The word of `known` nearest to `word`, or null when none is near enough to be meant. */
+/** The word of `known` nearest to `word`, or null when none is near enough to be meant. The beginning of a word means that word. */
 export function nearest(word: string, known: readonly string[]): string | null {
+  const begun = word.length >= 3 ? known.find((candidate) => candidate.startsWith(word)) : undefined
+  if (begun !== undefined) return begun
   const limit = Math.max(1, Math.floor(word.length / 3))
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))

@@ -39,7 +39,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(explainUsage(message, argv, commands))
+      throw error && error.name !== 'YError' ? error : new UsageError(explainUsage(message, argv, commands))
     })
   for (const command of commands) {
     program.command(

@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis'
 import type { Agent } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Task } from '../domain/task.ts'
 import { findAgent } from '../store/agents.ts'
+import type { Redis } from '../store/connection.ts'
 import type { TownKeys } from '../store/keys.ts'
 import { findTask } from '../store/tasks.ts'
 

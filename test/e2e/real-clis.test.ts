@@ -29,7 +29,7 @@ async function realTown(
 }
 
 async function onlyTask(town: TestTown, line: string) {
-  const { task_id: id } = JSON.parse(line) as { task_id: string }
+  const { id } = JSON.parse(line) as { id: string }
   return await findTask(await town.redis(), town.keys, id)
 }
 

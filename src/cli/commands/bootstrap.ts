@@ -42,9 +42,11 @@ async function runBootstrap({ flags, terminal, env, signal }: Invocation): Promi
 }
 
 function tellPlan(terminal: Terminal, { steps, blocked, byHand }: InstallPlan): void {
-  if (blocked !== null) return terminal.note(`Not possible here: ${blocked}. By hand: ${byHand}`)
-  terminal.note(
-    steps.some(({ command }) => command === 'sudo') ? 'To be run, as root by sudo:' : 'To be run:',
-  )
+  if (blocked !== null) {
+    terminal.note(`Not possible here: ${blocked}. By hand: ${byHand}`)
+    return
+  }
+  const asRoot = steps.some(({ command }) => command === 'sudo')
+  terminal.note(asRoot ? 'To be run, as root by sudo:' : 'To be run:')
   for (const { command, args } of steps) terminal.note(`  ${[command, ...args].join(' ')}`)
 }

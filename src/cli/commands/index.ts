@@ -2,6 +2,7 @@ import type { Command } from '../command.ts'
 import { assign } from './assign.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clis } from './clis.ts'
+import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { init } from './init.ts'
 import { kill } from './kill.ts'
@@ -30,4 +31,5 @@ export const commands: readonly Command[] = [
   doctor,
   redis,
   bootstrap,
+  demo,
 ]

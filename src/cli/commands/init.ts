@@ -112,9 +112,9 @@ function socketIn(root: string): string | null {
 }
 
 function writeNew({ folder, created, kept }: Made, path: string, text: string): void {
-  if (existsSync(join(folder, path))) return void kept.push(path)
-  writeFileSync(join(folder, path), text, { flag: 'wx' })
-  created.push(path)
+  const isNew = !existsSync(join(folder, path))
+  if (isNew) writeFileSync(join(folder, path), text, { flag: 'wx' })
+  ;(isNew ? created : kept).push(path)
 }
 
 function makeFolder({ folder, created, kept }: Made, path: string): void {

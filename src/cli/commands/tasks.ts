@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis'
 import * as schema from '../../config/schemas.ts'
 import type { Id } from '../../domain/ids.ts'
 import { TASK_STATES, type Task } from '../../domain/task.ts'
 import { findAgent, listAgents } from '../../store/agents.ts'
+import type { Redis } from '../../store/connection.ts'
 import type { TownKeys } from '../../store/keys.ts'
 import { serverNow } from '../../store/server-info.ts'
 import { listTasks } from '../../store/tasks.ts'
@@ -55,7 +55,10 @@ async function runTasks(invocation: Invocation): Promise<number> {
 
 async function print(session: Session, total: number, shown: readonly Task[]): Promise<void> {
   const { terminal, redis, keys } = session
-  if (total === 0) return terminal.note('No tasks. Assign one: tinytown-worker assign worker-1 "..."')
+  if (total === 0) {
+    terminal.note('No such tasks. Assign one: tinytown-worker assign worker-1 "..."')
+    return
+  }
   const about = { now: await serverNow(redis), agentName: await agentNames(redis, keys) }
   for (const line of taskTable(terminal, shown, about)) terminal.line(line)
   if (shown.length < total)
