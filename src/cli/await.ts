@@ -136,7 +136,9 @@ function agentTeller(terminal: Terminal): (view: AgentView) => void {
     const { agent, waiting, task } = view
     const hand = task ? `, works on ${idOf(task.id)} ${summary(task.summary)}` : ''
     step(`${agent.name} is ${agent.state}${hand}; ${messages(waiting)}`)
-    trouble((waiting > 0 && troubleOf(view)) || '')
+    // An agent that stopped or is in error ends the wait, which tells it.
+    const goesOn = waiting > 0 && agent.state !== 'stopped' && agent.state !== 'error'
+    trouble((goesOn && troubleOf(view)) || '')
   }
 }
 

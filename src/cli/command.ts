@@ -30,11 +30,17 @@ export interface Command {
   run(invocation: Invocation): Promise<number>
 }
 
-/** The yargs form of a command's flags, positionals and examples. */
+/** The yargs form of a command's positionals, flags and examples; help shows them in the order in which they come here. */
 export function buildCommand(yargs: Argv, command: Command): Argv {
-  const withFlags = yargs.options(flagsOf(command))
-  const built = command.build ? command.build(withFlags) : withFlags
-  return built.example((command.examples ?? []).map(([line, meaning]) => [`$0 ${line}`, meaning]))
+  const withPositionals = command.build ? command.build(yargs) : yargs
+  const own = Object.entries(command.flags ?? {}).map(([name, option]) => [
+    name,
+    { ...option, group: 'Flags:' },
+  ])
+  return withPositionals
+    .options(Object.fromEntries(own))
+    .options(flagOptions(command.settings))
+    .example((command.examples ?? []).map(([line, meaning]) => [`$0 ${line}`, meaning]))
 }
 
 /** All flags of a command, by their names. */

@@ -8,16 +8,6 @@ import { processTerminal } from './terminal.ts'
 import { explainUsage, PROGRAM, protectText, unprotect } from './usage.ts'
 import { VERSION } from './version.ts'
 
-/** A usage error that yargs found, already worded for people. */
-class UsageError extends Error {
-  readonly remedy: string
-
-  constructor({ message, remedy }: { message: string; remedy: string }) {
-    super(message)
-    this.remedy = remedy
-  }
-}
-
 // Whoever reads the output may go away (`| head`): that is no error of this program.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
 
@@ -35,11 +25,13 @@ async function main(argv: readonly string[]): Promise<number> {
     .locale('en')
     .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
     .strict()
+    .usageConfiguration({ 'hide-types': true })
     .wrap(Math.min(110, process.stdout.columns ?? 100))
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error && error.name !== 'YError' ? error : new UsageError(explainUsage(message, argv, commands))
+      // A YError is what yargs throws of its own accord; any other came out of a command.
+      throw error && error.name !== 'YError' ? error : explainUsage(message, argv, commands)
     })
   for (const command of commands) {
     program.command(
@@ -55,7 +47,6 @@ async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync()
     return exitCode
   } catch (error) {
-    if (error instanceof UsageError) return complain(error.message, error.remedy, EXIT.usage)
     return report(asWorkerError(error), argv.includes('--json'))
   }
 }

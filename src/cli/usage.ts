@@ -1,4 +1,5 @@
 import { nearest } from '../base/text.ts'
+import { WorkerError } from '../domain/errors.ts'
 import { type Command, flagsOf, usageOf, wordOf } from './command.ts'
 
 /** The name by which this program is called. */
@@ -25,32 +26,22 @@ function unmark(value: unknown): unknown {
   return typeof value === 'string' && value.startsWith(MARK) ? value.slice(MARK.length) : value
 }
 
-/** What a usage error means, in our words, and what to do about it. */
-export interface Explanation {
-  readonly message: string
-  readonly remedy: string
-}
-
-/** Says what yargs found, for people: with the flag or command that was probably meant. */
+/** Says what yargs found, for people: with the flag or command that was probably meant, and what to do about it. */
 export function explainUsage(
   message: string,
   argv: readonly string[],
   commands: readonly Command[],
-): Explanation {
+): WorkerError {
   const command = argv.flatMap((word) => commands.filter((candidate) => wordOf(candidate) === word))[0]
   const help = `See ${PROGRAM} ${command ? `${wordOf(command)} ` : ''}--help`
   const unknown = /^Unknown arguments?: (.+)$/s.exec(message)?.[1]?.split(', ')[0]
-  if (unknown !== undefined)
-    return explainUnknown(unmark(unknown) as string, { argv, commands, command, help })
+  if (unknown !== undefined) return explainUnknown(String(unmark(unknown)), { argv, commands, command, help })
   if (message.startsWith('Not enough non-option arguments') && command) {
-    const missing = usageOf(command).match(/<[^>]+>/g) ?? []
-    return {
-      message: `Expected ${missing.join(' and ')} after ${wordOf(command)}`,
-      remedy: `${PROGRAM} ${usageOf(command)}`,
-    }
+    const missing = (usageOf(command).match(/<[^>]+>/g) ?? []).join(' and ')
+    return usageError(`Expected ${missing} after ${wordOf(command)}`, `${PROGRAM} ${usageOf(command)}`)
   }
   const flag = /^Not enough arguments following: (.+)$/.exec(message)?.[1]
-  return { message: flag === undefined ? message : `Expected a value after --${flag}`, remedy: help }
+  return usageError(flag === undefined ? message : `Expected a value after --${flag}`, help)
 }
 
 interface Situation {
@@ -60,35 +51,40 @@ interface Situation {
   readonly help: string
 }
 
-function explainUnknown(unknown: string, { argv, commands, command, help }: Situation): Explanation {
-  const dashes = argv.map((word) => /^(--?)(?:no-)?([^=]+)/.exec(word))
-  const flag = dashes.find(
-    (match) => match?.[2] === unknown || (match?.[1] === '-' && match[2]?.includes(unknown)),
-  )
-  if (flag) {
+function explainUnknown(unknown: string, { argv, commands, command, help }: Situation): WorkerError {
+  const dashes = dashesBefore(unknown, argv)
+  if (dashes !== null) {
     const known = Object.keys(flagsOf(command ?? commandByDefault(commands)))
     const everywhere = commands.flatMap((other) => Object.keys(flagsOf(other)))
     const meant = unknown.length === 1 ? null : (nearest(unknown, known) ?? nearest(unknown, everywhere))
-    return {
-      message: `Unknown flag ${flag[1]}${unknown}${meant ? `. Did you mean --${meant}?` : ''}`,
-      remedy:
-        command && !known.includes(meant ?? '')
-          ? `${help}; text that begins with a dash comes after --`
-          : help,
-    }
+    const asText = command && meant === null ? '; text that begins with a dash comes after --' : ''
+    return usageError(`Unknown flag ${dashes}${unknown}${guess(meant && `--${meant}`)}`, help + asText)
   }
-  if (command)
-    return { message: `Unexpected word ${JSON.stringify(unknown)} after ${wordOf(command)}`, remedy: help }
+  if (command) return usageError(`Unexpected word ${JSON.stringify(unknown)} after ${wordOf(command)}`, help)
   const meant = nearest(unknown, commands.map(wordOf))
-  return {
-    message: `Unknown command ${JSON.stringify(unknown)}${meant ? `. Did you mean ${meant}?` : ''}`,
-    remedy: help,
+  return usageError(`Unknown command ${JSON.stringify(unknown)}${guess(meant)}`, help)
+}
+
+/** The dashes with which a flag was written, also as one of several letters behind one dash; null for a word without. */
+function dashesBefore(unknown: string, argv: readonly string[]): string | null {
+  for (const word of argv) {
+    const [, dashes = '', name = ''] = /^(--?)(?:no-)?([^=]+)/.exec(word) ?? []
+    if (name === unknown || (dashes === '-' && unknown.length === 1 && name.includes(unknown))) return dashes
   }
+  return null
+}
+
+function guess(meant: string | null): string {
+  return meant ? `. Did you mean ${meant}?` : ''
+}
+
+function usageError(message: string, remedy: string): WorkerError {
+  return new WorkerError('usage', message, { remedy })
 }
 
 /** The command that runs when none is named. */
 function commandByDefault(commands: readonly Command[]): Command {
-  const [first, ...rest] = commands
-  if (!first) throw new TypeError('There are no commands')
-  return [first, ...rest].find(({ name }) => typeof name !== 'string' && name.includes('$0')) ?? first
+  const found = commands.find(({ name }) => typeof name !== 'string' && name.includes('$0'))
+  if (!found) throw new TypeError('No command runs by default')
+  return found
 }

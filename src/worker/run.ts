@@ -8,6 +8,7 @@ import { classify } from '../process/classify.ts'
 import { buildCommand, type Command } from '../process/command.ts'
 import { childEnvironment } from '../process/environment.ts'
 import { OutputReader } from '../process/output-reader.ts'
+import { endTree } from '../process/process-tree.ts'
 import type { Profile } from '../process/profile.ts'
 import { findProgram } from '../process/which.ts'
 import type { Lease } from '../store/lease.ts'
@@ -104,6 +105,7 @@ interface Watch {
 async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Promise<Outcome> {
   const { profile, lease, limits, emit } = options
   const { taskId } = job
+  await endEarlierRun(taskId, options)
   const transcript = new Transcript({
     path: logPath,
     send: (text) => appendOutput(lease.redis, lease.agent.output, taskId, text),
@@ -142,6 +144,12 @@ async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Pr
   if (end.kind === 'exited' && end.leftovers > 0)
     emit({ type: 'leftovers-ended', taskId, count: end.leftovers })
   return classify(profile, end, reading, { wallMs, stallMs: limits.stallMs })
+}
+
+/** A worker that was killed left its run behind; the same task is not run twice at the same time. */
+async function endEarlierRun(taskId: Id, { lease, limits, emit }: RunnerOptions): Promise<void> {
+  const { ended } = await endTree({ taskId, agentId: lease.agentId }, { graceMs: limits.killGraceMs })
+  if (ended.length > 0) emit({ type: 'leftovers-ended', taskId, count: ended.length })
 }
 
 function environmentOf({ profile, env, passEnv, lease }: RunnerOptions, taskId: Id): Record<string, string> {

@@ -477,20 +477,20 @@ describe('the end', () => {
     expect(await getTask(await town.redis(), town.keys, id)).toMatchObject({ state: 'assigned' })
   })
 
-  it('by kill -9 in the middle of a run loses nothing: the next start takes the task up again', async () => {
+  it('by kill -9 in the middle of a run loses nothing: the next start ends what is left and takes the task up again', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', '--lease-ms', '1000')
     const id = await assign(town, 'x')
     const first = await agents.next()
     daemon.signal('SIGKILL')
     await daemon.exit
-    process.kill(first.hello.pid, 'SIGKILL')
     const redis = await town.redis()
     const { id: agentId } = await agentOf(town)
     expect(await redis.llen(town.keys.agent(agentId).inFlight)).toBe(1)
     await until(async () => (await redis.exists(town.keys.agent(agentId).lease)) === 0, 'the lease ran out')
     await town.worker('--cli', 'fake')
     const second = await agents.next()
+    expect(await processLives(first.hello.pid)).toBe(false)
     expect(second.hello.prompt).toBe('x')
     await second.stdout('second time')
     await second.exit(0)
