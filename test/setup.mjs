@@ -13,14 +13,18 @@ if (!clisAreInstalled()) {
   // claude declares a newer Node.js than it needs: its program is native. Its install script only links that program.
   const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   execFileSync('npm', install, { cwd: clis, stdio: ['ignore', 'ignore', 'inherit'] })
-  execFileSync(process.execPath, ['node_modules/@anthropic-ai/claude-code/install.cjs'], { cwd: clis, stdio: 'inherit' })
+  execFileSync(process.execPath, ['node_modules/@anthropic-ai/claude-code/install.cjs'], {
+    cwd: clis,
+    stdio: 'inherit',
+  })
 }
 
 function clisAreInstalled() {
   try {
     const pins = JSON.parse(readFileSync(`${clis}package.json`, 'utf8')).dependencies
     const same = Object.entries(pins).every(
-      ([name, pin]) => JSON.parse(readFileSync(`${clis}node_modules/${name}/package.json`, 'utf8')).version === pin,
+      ([name, pin]) =>
+        JSON.parse(readFileSync(`${clis}node_modules/${name}/package.json`, 'utf8')).version === pin,
     )
     // Before its install script ran, claude is a stub of 500 bytes.
     return same && statSync(`${clis}node_modules/@anthropic-ai/claude-code/bin/claude.exe`).size > 1_000_000

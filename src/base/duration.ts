@@ -11,8 +11,9 @@ export function parseDuration(text: string): number | null {
 
 /** A duration for people: `850ms`, `4.2s`, `3m05s`, `2h10m`. */
 export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)}ms`
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`
+  if (Math.round(ms) < 1000) return `${Math.round(ms)}ms`
+  // What would be rounded up to 60.0s is a minute.
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)}s`
   const seconds = Math.round(ms / 1000)
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${String(seconds % 60).padStart(2, '0')}s`
   const minutes = Math.round(seconds / 60)

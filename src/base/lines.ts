@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
+import { cutChars } from './text.ts'
 
 /** One line of a byte stream, without its line end. */
 export interface Line {
@@ -8,8 +9,8 @@ export interface Line {
 }
 
 /**
- * Splits chunks of bytes into lines with bounded memory: of a line longer than `maxLength` UTF-16 units the head is kept
- * and the rest dropped until its line end. Invalid UTF-8 becomes U+FFFD. `\n` and `\r\n` both end a line.
+ * Splits chunks of bytes into lines with bounded memory: of a line longer than `maxLength` UTF-16 units the head is kept, never
+ * half a character, and the rest dropped until its line end. Invalid UTF-8 becomes U+FFFD. `\n` and `\r\n` both end a line.
  */
 export class LineSplitter {
   readonly #maxLength: number
@@ -47,7 +48,8 @@ export class LineSplitter {
   }
 
   #keep(part: string): void {
-    const room = this.#maxLength - this.#length
+    // One unit more than a line may have: it may be the \r of the line end.
+    const room = this.#maxLength + 1 - this.#length
     if (part.length > room) this.#cut = true
     const kept = part.slice(0, Math.max(0, room))
     if (kept.length === 0) return
@@ -56,8 +58,10 @@ export class LineSplitter {
   }
 
   #finish(): Line {
-    const whole = this.#parts.join('')
-    const line = { text: whole.endsWith('\r') ? whole.slice(0, -1) : whole, cut: this.#cut }
+    const kept = this.#parts.join('')
+    const whole = kept.endsWith('\r') ? kept.slice(0, -1) : kept
+    const text = cutChars(whole, this.#maxLength)
+    const line = { text, cut: this.#cut || text.length < whole.length }
     this.#parts = []
     this.#length = 0
     this.#cut = false

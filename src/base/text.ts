@@ -8,10 +8,18 @@ export function cutBytes(text: string, maxBytes: number): { text: string; cut: b
   return { text: bytes.subarray(0, end).toString('utf8'), cut: true }
 }
 
+/** The first `maxChars` UTF-16 units of `text`, one less where that would leave half a character. */
+export function cutChars(text: string, maxChars: number): string {
+  if (text.length <= maxChars) return text
+  const isHalf =
+    /[\ud800-\udbff]/.test(text.charAt(maxChars - 1)) && /[\udc00-\udfff]/.test(text.charAt(maxChars))
+  return text.slice(0, Math.max(0, isHalf ? maxChars - 1 : maxChars))
+}
+
 /** The first line of `text`, cut to `maxChars` characters, for a place where one line is shown. */
 export function oneLine(text: string, maxChars = 160): string {
   const line = text.trim().split(/\r?\n/, 1)[0] ?? ''
-  return line.length <= maxChars ? line : `${line.slice(0, maxChars - 1)}…`
+  return line.length <= maxChars ? line : `${cutChars(line, maxChars - 1)}…`
 }
 
 /** How many single-character edits, or swaps of neighbours, turn `a` into `b`. */

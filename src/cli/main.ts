@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import yargs from 'yargs'
+import yargs, { type Argv } from 'yargs'
 import { asWorkerError, type WorkerError } from '../domain/errors.ts'
 import { buildCommand, type Command } from './command.ts'
 import { commands } from './commands/index.ts'
@@ -10,6 +10,9 @@ import { VERSION } from './version.ts'
 
 // Whoever reads the output may go away (`| head`): that is no error of this program.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+
+/** What yargs 18 can and its types do not know yet. */
+type YargsOfToday = Argv & { usageConfiguration(options: { 'hide-types': boolean }): Argv }
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -25,7 +28,6 @@ async function main(argv: readonly string[]): Promise<number> {
     .locale('en')
     .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
     .strict()
-    .usageConfiguration({ 'hide-types': true })
     .wrap(Math.min(110, process.stdout.columns ?? 100))
     .exitProcess(false)
     .showHelpOnFail(false)
@@ -33,6 +35,7 @@ async function main(argv: readonly string[]): Promise<number> {
       // A YError is what yargs throws of its own accord; any other came out of a command.
       throw error && error.name !== 'YError' ? error : explainUsage(message, argv, commands)
     })
+  ;(program as YargsOfToday).usageConfiguration({ 'hide-types': true })
   for (const command of commands) {
     program.command(
       command.name,

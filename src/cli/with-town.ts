@@ -65,7 +65,7 @@ function tellServer(event: ServerEvent, terminal: Terminal): void {
 }
 
 function tellConnection(event: ConnectionEvent, terminal: Terminal): void {
-  terminal.note(
-    event.type === 'redis-lost' ? `Redis is away (${event.detail}); waiting for it …` : 'Redis is back',
-  )
+  if (event.type === 'redis-waiting') terminal.progress(`Redis at ${event.address} does not answer yet …`)
+  else if (event.type === 'redis-lost') terminal.note(`Redis is away (${event.detail}); waiting for it …`)
+  else terminal.note('Redis is back')
 }

@@ -1,18 +1,8 @@
 import type { Id } from './ids.ts'
 
-/** The event types of upstream that this worker writes; a reader of upstream skips a type it does not know. */
-export const EVENT_TYPES = [
-  'agent_spawned',
-  'agent_state_changed',
-  'agent_stopped',
-  'task_assigned',
-  'task_completed',
-  'task_failed',
-] as const
-export type EventType = (typeof EVENT_TYPES)[number]
-
 /** An event of the town stream. `data` on the wire is this object as JSON; absent fields are left out (Tinytown, events.rs). */
 export interface TownEvent {
+  /** A word of upstream (`task_completed`); its readers skip one that they do not know. */
   readonly event_type: string
   readonly agent_id?: Id
   readonly task_id?: Id

@@ -1,15 +1,15 @@
 import { z } from 'zod'
+import { cutChars } from '../base/text.ts'
 import { type Id, newId, parseId } from './ids.ts'
 
 /** Priorities as upstream writes them. `urgent` and `high` go to the head of the inbox, the others to its tail. */
 export const PRIORITIES = ['low', 'normal', 'high', 'urgent'] as const
 export type Priority = (typeof PRIORITIES)[number]
 
-/** The agent states are spoken in lower case here as well (Tinytown, message.rs). */
 const id = z.string().transform((text, context) => {
   const parsed = parseId(text)
   if (parsed !== null) return parsed
-  context.addIssue({ code: 'custom', message: `Expected a UUID, got ${JSON.stringify(text.slice(0, 80))}` })
+  context.addIssue({ code: 'custom', message: 'a UUID' })
   return z.NEVER
 })
 
@@ -47,7 +47,7 @@ const header = z.object({
   from: id,
   to: id,
   priority: z.enum(PRIORITIES),
-  created_at: z.iso.datetime({ offset: true }),
+  created_at: z.iso.datetime({ offset: true, error: 'an RFC 3339 time with a zone' }),
   correlation_id: id.nullish(),
 })
 
@@ -79,9 +79,9 @@ export function decodeMessage(raw: string): Decoded {
     return { ok: false, error: 'The message is not JSON' }
   }
   const head = header.safeParse(value)
-  if (!head.success) return { ok: false, error: explain(head.error) }
+  if (!head.success) return { ok: false, error: explain(head.error, value) }
   const content = body.safeParse(value)
-  if (!content.success) return { ok: false, error: explain(content.error) }
+  if (!content.success) return { ok: false, error: explain(content.error, value) }
   const { created_at: createdAt, correlation_id: correlationId, ...rest } = head.data
   return {
     ok: true,
@@ -117,10 +117,30 @@ export function newMessage(from: NewMessage): Message {
   return { id: newId(), priority: 'normal', ...from }
 }
 
-function explain(error: z.ZodError): string {
-  const issue = error.issues[0]
-  const path = issue?.path.join('.') ?? ''
-  return path
-    ? `The message field ${path} is wrong: ${issue?.message}`
-    : `The message is wrong: ${issue?.message}`
+/** What is wrong, the rule, and the value, in one sentence of bounded length. */
+function explain({ issues: [issue] }: z.ZodError, message: unknown): string {
+  if (issue === undefined || issue.path.length === 0) return 'The message is not a JSON object'
+  const path = issue.path.join('.')
+  const value = issue.path.reduce((at: unknown, key) => (at as Record<PropertyKey, unknown>)[key], message)
+  if (value === undefined) return `The message has no field ${path}`
+  return `Expected the message field ${path} to be ${ruleOf(issue)}, got ${shown(value)}`
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(cutChars(value, 80))
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
+  return String(value)
+}
+
+function ruleOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'object' ? 'an object' : `a ${issue.expected}`
+    case 'invalid_value':
+      return `one of ${issue.values.join(', ')}`
+    case 'invalid_union':
+      return `one of ${'options' in issue ? issue.options?.join(', ') : ''}`
+    default:
+      return issue.message
+  }
 }

@@ -39,6 +39,7 @@ export type WorkerEvent =
   | { readonly type: 'halting'; readonly why: string }
   | { readonly type: 'evicted' }
   | { readonly type: 'lease-lost' }
+  | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }
   | { readonly type: 'redis-back' }
   | { readonly type: 'redis-refused'; readonly detail: string; readonly retryMs: number }

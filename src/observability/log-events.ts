@@ -70,6 +70,8 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', 'the agent record was deleted; this worker ends']
     case 'lease-lost':
       return ['error', 'another worker took this agent; this one writes nothing more and ends']
+    case 'redis-waiting':
+      return ['warn', `Redis at ${event.address} does not answer yet: ${event.detail}`]
     case 'redis-lost':
       return ['warn', `Redis is away: ${event.detail}`]
     case 'redis-back':

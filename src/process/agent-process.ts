@@ -2,10 +2,12 @@ import { statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
-import { monotonicMs, sleep } from '../base/clock.ts'
+import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
 import type { Command } from './command.ts'
-import { endTree } from './process-tree.ts'
+import { AGENT_VARIABLE } from './environment.ts'
+import { systemTable } from './process-table.ts'
+import { endTree, type TreeTarget } from './process-tree.ts'
 
 /** Why a run was ended by us. `lingering`: the CLI had said its turn was over and did not exit. */
 export type EndedBy = 'timeout' | 'stalled' | 'cancelled' | 'shutdown' | 'lease-lost' | 'lingering'
@@ -38,24 +40,39 @@ export interface ProcessOptions {
     /** Between the terminal event and the end by force. */
     readonly exitGraceMs: number
   }
-  /** Takes the output as it comes. While its promise is open no more is read. */
+  /** Takes the output as it comes. While its promise is open no more is read. It must not throw. */
   readonly onOutput: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void | Promise<void> | undefined
 }
 
-/** After the main process is gone, what is already in its pipes is read for so long. */
+/** After the main process is gone, its pipes are waited for so long; they may be held open by a process that was missed. */
 const DRAIN_MS = 1000
+/** How many times as long when the consumer is what is slow: what the CLI said must not be lost by that. */
+const SLOW_DRAINS = 5
+/** What a run that ended by itself left behind has less time to end than a run: a result waits for it. */
+const LEFTOVER_GRACE_MS = 1000
+/** The longest time of a Node timer; a longer one fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+type Exit = { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null }
+type Child = ReturnType<typeof spawnChild>
 
 /**
  * One child process and everything that comes of it, from the start to the last descendant. It runs in a process group of its
  * own, so that a Ctrl-C in the terminal reaches the daemon alone.
  */
 export class AgentProcess {
-  /** Settles when the process and all that came of it are gone; never rejects. */
+  /** Settles when the process and all that came of it are gone. Rejects with what `onOutput` threw: that is a bug. */
   readonly result: Promise<ProcessEnd>
   readonly #options: ProcessOptions
   readonly #ending = new AbortController()
   readonly #killing = new AbortController()
   #endedBy: EndedBy | null = null
+  #turnOver = false
+  #exited = false
+  /** Open calls of the consumer. */
+  #consuming = 0
+  #consumerError: { readonly error: unknown } | null = null
+  #wall: NodeJS.Timeout | undefined
   #stall: NodeJS.Timeout | undefined
   #linger: NodeJS.Timeout | undefined
 
@@ -64,98 +81,177 @@ export class AgentProcess {
     this.result = this.#run()
   }
 
-  /** Ends the run with its whole tree. The first reason stays; a second call kills at once. */
+  /**
+   * Ends the run with its whole tree. The first reason stays; a second call kills at once. A run that ended by itself keeps its
+   * end, and one whose turn is over is not taken back by a shutdown: it would be done again.
+   */
   end(why: EndedBy): void {
-    if (this.#ending.signal.aborted) this.#killing.abort()
-    this.#endedBy ??= why
+    if (this.#ending.signal.aborted || this.#exited) {
+      this.#killing.abort()
+      return
+    }
+    this.#stopTimers()
+    this.#endedBy = this.#turnOver && why === 'shutdown' ? 'lingering' : why
     this.#ending.abort()
   }
 
-  /** The CLI said that its turn is over: from now on it has a limited time to exit. */
+  /** The CLI said that its turn is over: from now on all that is limited is its time to exit. */
   markTerminal(): void {
-    this.#linger ??= setTimeout(() => this.end('lingering'), this.#options.limits.exitGraceMs)
+    if (this.#turnOver || this.#ending.signal.aborted || this.#exited) return
+    this.#turnOver = true
+    this.#stopTimers()
+    this.#linger = this.#endAfter(this.#options.limits.exitGraceMs, 'lingering')
   }
 
   /** Something happened that counts as a sign of life: the silence begins anew. */
   alive(): void {
     const { stallMs } = this.#options.limits
     clearTimeout(this.#stall)
-    if (stallMs > 0 && !this.#ending.signal.aborted)
-      this.#stall = setTimeout(() => this.end('stalled'), stallMs)
+    if (stallMs === 0 || this.#turnOver || this.#exited || this.#ending.signal.aborted) return
+    this.#stall = this.#endAfter(stallMs, 'stalled')
+  }
+
+  #endAfter(ms: number, why: EndedBy): NodeJS.Timeout {
+    return setTimeout(() => this.end(why), Math.min(ms, MAX_TIMER_MS))
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#wall)
+    clearTimeout(this.#stall)
+    clearTimeout(this.#linger)
   }
 
   async #run(): Promise<ProcessEnd> {
-    const { command, cwd, env, limits } = this.#options
-    const begun = monotonicMs()
-    if (command.promptFile) writeFileSync(command.promptFile.path, command.promptFile.text, { mode: 0o600 })
+    const { command, cwd } = this.#options
+    if (!isFolder(cwd)) {
+      return { kind: 'not-started', code: 'ENOTDIR', message: `The folder ${cwd} does not exist` }
+    }
     try {
-      if (!isFolder(cwd))
-        return { kind: 'not-started', code: 'ENOTDIR', message: `The folder ${cwd} does not exist` }
-      const child = execa(command.program, command.args, {
-        cwd,
-        env,
-        extendEnv: false,
-        input: command.stdin ?? '',
-        buffer: false,
-        detached: true,
-        cleanup: false,
-        reject: false,
-        stripFinalNewline: false,
-      })
-      const closed = child.catch(() => undefined)
-      if (child.pid === undefined) return notStarted(await child.catch((error: unknown) => error))
-      const wall = setTimeout(() => this.end('timeout'), limits.wallMs)
-      const exited = deferred<{ exitCode: number | null; signal: NodeJS.Signals | null }>()
-      child.once('exit', (exitCode, signal) => exited.resolve({ exitCode, signal }))
-      this.alive()
-      const reading = Promise.all([this.#read('stdout', child.stdout), this.#read('stderr', child.stderr)])
-      const leftovers = await this.#untilGone(child.pid, exited.promise)
-      clearTimeout(wall)
-      clearTimeout(this.#stall)
-      clearTimeout(this.#linger)
-      await finishReading(reading, [child.stdout, child.stderr])
-      child.stdin.destroy()
-      await closed
-      const end = await exited.promise
-      return { kind: 'exited', ...end, endedBy: this.#endedBy, durationMs: monotonicMs() - begun, leftovers }
+      const child = start(this.#options)
+      if (child instanceof Error) return notStarted(child)
+      const { pid } = child
+      return pid === undefined ? notStarted(await child) : await this.#watch(child, pid)
     } finally {
-      clearTimeout(this.#stall)
-      clearTimeout(this.#linger)
+      this.#stopTimers()
       if (command.promptFile) await rm(command.promptFile.path, { force: true })
     }
   }
 
-  /** Waits for the exit, or ends the tree when told to; then ends what the run left behind. Returns how much that was. */
-  async #untilGone(pid: number, exited: Promise<unknown>): Promise<number> {
-    const tree = { rootPid: pid, groupId: pid, taskId: this.#options.taskId }
-    const { killGraceMs: graceMs } = this.#options.limits
-    const told = new Promise<void>((resolve) => {
-      this.#ending.signal.addEventListener('abort', () => resolve(), { once: true })
+  async #watch(child: Child, pid: number): Promise<ProcessEnd> {
+    const begun = monotonicMs()
+    const exited = deferred<Exit>()
+    child.once('exit', (exitCode, signal) => {
+      this.#exited = true
+      this.#stopTimers()
+      exited.resolve({ exitCode, signal })
     })
-    const first = await Promise.race([exited.then(() => 'exited' as const), told.then(() => 'told' as const)])
-    const { ended } = await endTree(tree, { graceMs, hurry: this.#killing.signal })
-    await exited
-    return first === 'exited' ? ended.length : 0
+    const { wallMs } = this.#options.limits
+    this.#wall = this.#endAfter(wallMs, 'timeout')
+    this.alive()
+    const reading = Promise.all([this.#read('stdout', child.stdout), this.#read('stderr', child.stderr)])
+    const { exit, leftovers } = await this.#untilGone(pid, exited.promise)
+    const durationMs = monotonicMs() - begun
+    await this.#finishReading(reading, [child.stdout, child.stderr])
+    child.stdin?.destroy()
+    // One that SIGKILL does not end is never closed.
+    if (this.#exited) await child
+    if (this.#consumerError) throw this.#consumerError.error
+    return { kind: 'exited', ...exit, endedBy: this.#endedBy, durationMs, leftovers }
+  }
+
+  /** Waits for the exit, or ends the tree when told to; then ends what the run left behind. Returns how much that was. */
+  async #untilGone(pid: number, exited: Promise<Exit>): Promise<{ exit: Exit; leftovers: number }> {
+    const { killGraceMs } = this.#options.limits
+    const hurry = this.#killing.signal
+    const told = aborted(this.#ending.signal)
+    const tree = await this.#treeOf(pid)
+    const first = await Promise.race([exited, told.then(() => null)])
+    if (first === null) {
+      const { survived } = await endTree(tree, { graceMs: killGraceMs, hurry })
+      const exit = survived.includes(pid) ? { exitCode: null, signal: null } : await exited
+      return { exit, leftovers: 0 }
+    }
+    const graceMs = Math.min(killGraceMs, LEFTOVER_GRACE_MS)
+    const { ended } = await endTree(tree, { graceMs, hurry })
+    return { exit: first, leftovers: ended.length }
+  }
+
+  async #treeOf(pid: number): Promise<TreeTarget> {
+    const { taskId, env } = this.#options
+    // Not collected yet, even if it is dead already: Node has had no turn to do it.
+    const [root] = await systemTable().look([pid])
+    return {
+      rootPid: pid,
+      groupId: pid,
+      taskId,
+      ...(root ? { rootStartedAt: root.startedAt } : {}),
+      ...(env[AGENT_VARIABLE] ? { agentId: env[AGENT_VARIABLE] } : {}),
+    }
   }
 
   async #read(name: 'stdout' | 'stderr', stream: Readable): Promise<void> {
     try {
-      for await (const chunk of stream) {
-        await this.#options.onOutput(name, chunk as Uint8Array)
-      }
+      for await (const chunk of stream) await this.#consume(name, chunk as Uint8Array)
     } catch {
-      // The stream was closed under the reader: a descendant had kept it open.
+      // The consumer threw, or the stream was closed under the reader: a descendant had kept it open.
     }
+  }
+
+  async #consume(name: 'stdout' | 'stderr', chunk: Uint8Array): Promise<void> {
+    this.#consuming += 1
+    try {
+      const taken = this.#options.onOutput(name, chunk)
+      if (taken === undefined) return
+      // A child that cannot get rid of its output is not silent.
+      clearTimeout(this.#stall)
+      await taken
+      this.alive()
+    } catch (error) {
+      this.#consumerError ??= { error }
+      this.end('cancelled')
+      throw error
+    } finally {
+      this.#consuming -= 1
+    }
+  }
+
+  /** Reads what is in the pipes; a descendant that was missed cannot hold them open for longer than a moment. */
+  async #finishReading(reading: Promise<unknown>, streams: readonly Readable[]): Promise<void> {
+    const patience = new AbortController()
+    const read = reading.then(() => patience.abort())
+    for (let round = 0; round < SLOW_DRAINS; round += 1) {
+      await Promise.race([read, sleep(DRAIN_MS, patience.signal)])
+      if (patience.signal.aborted || this.#consuming === 0) break
+    }
+    for (const stream of streams) stream.destroy()
+    await read
   }
 }
 
-/** Reads what is in the pipes; a descendant that was missed cannot hold them open for longer than a moment. */
-async function finishReading(reading: Promise<unknown>, streams: readonly Readable[]): Promise<void> {
-  const patience = new AbortController()
-  const inTime = reading.then(() => patience.abort())
-  await Promise.race([inTime, sleep(DRAIN_MS, patience.signal)])
-  for (const stream of streams) stream.destroy()
-  await inTime
+/** Writes the prompt file and starts the child; a full disk is an end like a missing program. */
+function start(options: ProcessOptions): Child | Error {
+  const { promptFile } = options.command
+  try {
+    if (promptFile) writeFileSync(promptFile.path, promptFile.text, { mode: 0o600 })
+    return spawnChild(options)
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+function spawnChild({ command, cwd, env }: ProcessOptions) {
+  return execa(command.program, command.args, {
+    cwd,
+    env,
+    extendEnv: false,
+    // Always ended: some CLIs wait for ever on an open stdin.
+    input: command.stdin ?? '',
+    buffer: false,
+    detached: true,
+    cleanup: false,
+    reject: false,
+    stripFinalNewline: false,
+  })
 }
 
 function notStarted(error: unknown): ProcessEnd {

@@ -8,6 +8,8 @@ import type { Profile, ToldError } from './profile.ts'
 /** The largest result that is kept in the record, in bytes of UTF-8; the log file has all of it. */
 const MAX_RESULT_BYTES = 1024 * 1024
 const MAX_DETAIL_BYTES = 4096
+/** Of which the sentence takes this much at most; the rest is for the end of stderr. */
+const MAX_SENTENCE_BYTES = 2048
 
 type Exited = Extract<ProcessEnd, { kind: 'exited' }>
 
@@ -59,21 +61,30 @@ function judge(
 ): Outcome {
   const { report, plain } = reading
   if (report.fatal) return failed(reasonOf(profile, report.fatal), report.fatal.message)
-  const lingered = end.endedBy === 'lingering' && report.ended?.ok === true
-  if (!lingered && (end.signal !== null || end.exitCode !== 0)) {
-    const told = profile.stderrFailures?.find(({ match }) => match.test(reading.stderr))
-    const reason = told?.reason ?? (end.signal === null ? 'exit' : 'crashed')
-    const how = end.signal === null ? `exited with ${end.exitCode}` : `was ended by ${end.signal}`
-    return failed(reason, `${profile.id} ${how}`)
+  // What we sent to one that lingers says nothing of its run.
+  const exit = end.endedBy === 'lingering' ? { signal: null, exitCode: 0 } : end
+  if (exit.signal !== null || exit.exitCode !== 0) {
+    const reason = exit.signal === null ? 'exit' : 'crashed'
+    const how = exit.signal === null ? `exited with ${exit.exitCode}` : `was ended by ${exit.signal}`
+    return failed(stderrReason(profile, reading) ?? reason, `${profile.id} ${how}`)
   }
-  const answer = profile.parseLine === null ? plain.text : (report.final ?? report.lastMessage ?? '')
-  if (profile.terminalEvent && report.ended?.ok !== true) {
-    return failed('no-final-answer', `${profile.id} exited with 0 without saying that its turn was over`)
+  if (report.ended?.ok === false) return failed('exit', `${profile.id} said that its turn failed`)
+  if (profile.terminalEvent && report.ended === null) {
+    const reason = stderrReason(profile, reading) ?? 'no-final-answer'
+    return failed(reason, `${profile.id} exited with 0 without saying that its turn was over`)
   }
-  if (answer.trim() === '')
-    return failed('no-final-answer', `${profile.id} exited with 0 without a final answer`)
-  const { text, cut } = cutBytes(answer.trim(), MAX_RESULT_BYTES)
+  const isPlain = profile.parseLine === null
+  const answer = (isPlain ? plain.text : (report.final ?? report.lastMessage ?? '')).trim()
+  if (answer === '') return failed('no-final-answer', `${profile.id} exited with 0 without a final answer`)
+  // Of plain output the end is the answer; what comes before is how it got there.
+  const { text, cut } = (isPlain ? endBytes : cutBytes)(answer, MAX_RESULT_BYTES)
   return { kind: 'completed', result: text, truncated: cut || plain.cut, facts }
+}
+
+/** Why a CLI gave up before it printed events. After a terminal event anything on stderr is talk. */
+function stderrReason(profile: Profile, { report, stderr }: Reading): Reason | undefined {
+  if (report.ended !== null) return undefined
+  return profile.stderrFailures?.find(({ match }) => match.test(stderr))?.reason
 }
 
 function notStarted(profile: Profile, end: Extract<ProcessEnd, { kind: 'not-started' }>): Outcome {
@@ -109,5 +120,19 @@ function factsOf(end: Exited, { report }: Reading): RunFacts {
 }
 
 function detailOf(sentence: string, stderr: string): string {
-  return cutBytes(stderr ? `${sentence}\n\n${stderr}` : sentence, MAX_DETAIL_BYTES).text
+  const { text } = cutBytes(sentence, stderr ? MAX_SENTENCE_BYTES : MAX_DETAIL_BYTES)
+  if (!stderr) return text
+  // The cause stands at the end of stderr.
+  const end = endBytes(stderr, MAX_DETAIL_BYTES - Buffer.byteLength(text) - 2)
+  return `${text}\n\n${end.text}`
+}
+
+/** The last `maxBytes` bytes of a text at most, never from inside a character. */
+function endBytes(text: string, maxBytes: number): { text: string; cut: boolean } {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= maxBytes) return { text, cut: false }
+  let start = bytes.length - maxBytes
+  // A continuation byte is 10xxxxxx: step on to the next character.
+  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1
+  return { text: bytes.subarray(start).toString('utf8'), cut: true }
 }

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { type Line, LineSplitter } from '../base/lines.ts'
 import { oneLine } from '../base/text.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { AgentEvent, Profile } from './profile.ts'
 import { addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
 
@@ -58,7 +59,7 @@ export class OutputReader {
     if (stream === 'stderr') this.#takeText(line, (text) => this.#stderrTail.add(text))
     else if (this.#profile.parseLine === null) this.#takeText(line, (text) => this.#plain.add(text))
     else if (line.cut) this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
-    else this.#takeEvents(this.#profile.parseLine(line.text))
+    else this.#takeEvents(parsed(this.#profile.parseLine, line.text))
   }
 
   #takeEvents(events: readonly AgentEvent[]): void {
@@ -75,9 +76,20 @@ export class OutputReader {
 
   #takeEvent(event: AgentEvent): void {
     this.#report = addEvent(this.#report, event)
-    const text = renderEvent(event)
+    // A final answer mostly repeats the last message.
+    const isNew = event.type === 'final' && event.text !== this.#report.lastMessage
+    const text = isNew ? event.text : renderEvent(event)
     if (text) this.#show(readable(text))
     if (event.type === 'end') this.#onTerminal()
+  }
+}
+
+/** The events of a line. One that breaks the parser costs that line, not the run. */
+function parsed(parseLine: NonNullable<Profile['parseLine']>, line: string): readonly AgentEvent[] {
+  try {
+    return parseLine(line)
+  } catch (error) {
+    return [{ type: 'notice', text: `a line could not be read (${messageOf(error)}): ${oneLine(line)}` }]
   }
 }
 
@@ -96,7 +108,7 @@ export function renderEvent(event: AgentEvent): string | null {
       return `! ${event.message}`
     case 'notice':
       return `· ${oneLine(event.text, 500)}`
-    // A final answer repeats the last message, and usage and end are told in the record.
+    // What is new in a final answer is shown by the reader; usage and end are told in the record.
     case 'final':
     case 'usage':
     case 'end':

@@ -56,6 +56,8 @@ export class TextTail {
   readonly #maxChars: number
   readonly #maxLines: number
   #lines: string[] = []
+  /** Where the lines begin that are kept; those before it are let go now and then, as moving all at each line takes for ever. */
+  #first = 0
   #chars = 0
   #cut = false
 
@@ -68,18 +70,27 @@ export class TextTail {
     const kept = line.length > this.#maxChars ? line.slice(-this.#maxChars) : line
     this.#lines.push(kept)
     this.#chars += kept.length + 1
-    let drop = 0
-    while (this.#chars > this.#maxChars || this.#lines.length - drop > this.#maxLines) {
-      if (this.#lines.length - drop <= 1) break
-      this.#chars -= (this.#lines[drop]?.length ?? 0) + 1
-      drop += 1
+    this.#cut ||= kept.length < line.length
+    while (this.#isFull() && this.#first < this.#lines.length - 1) this.#drop()
+    if (this.#first > 1024 && this.#first * 2 > this.#lines.length) {
+      this.#lines = this.#lines.slice(this.#first)
+      this.#first = 0
     }
-    this.#cut ||= drop > 0 || kept.length < line.length
-    if (drop > 0) this.#lines = this.#lines.slice(drop)
+  }
+
+  #isFull(): boolean {
+    return this.#chars > this.#maxChars || this.#lines.length - this.#first > this.#maxLines
+  }
+
+  #drop(): void {
+    this.#chars -= (this.#lines[this.#first]?.length ?? 0) + 1
+    this.#lines[this.#first] = ''
+    this.#first += 1
+    this.#cut = true
   }
 
   get text(): string {
-    return this.#lines.join('\n').trim()
+    return this.#lines.slice(this.#first).join('\n').trim()
   }
 
   /** True when the beginning is missing. */

@@ -30,11 +30,12 @@ export interface ConnectOptions {
 }
 
 export type ConnectionEvent =
+  | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }
   | { readonly type: 'redis-back' }
 
 /**
- * Connects, and checks that the server may be used: login, version, writable. Throws `redis-unreachable` when nobody answers
+ * Connects, and checks that the server may be used: login, version, writable. Throws the signal's reason when it aborts, `redis-unreachable` when nobody answers
  * within the time, `redis-auth` when the login is refused, `config` when the server is too old or a read-only replica.
  */
 export async function connectRedis(address: RedisAddress, options: ConnectOptions): Promise<Redis> {
@@ -45,8 +46,13 @@ export async function connectRedis(address: RedisAddress, options: ConnectOption
     minTimeout: 100,
     maxTimeout: 1000,
     randomize: true,
+    onFailedAttempt({ error, attemptNumber }) {
+      if (attemptNumber === 1)
+        options.onEvent?.({ type: 'redis-waiting', address: address.shown, detail: error.message })
+    },
     ...(options.signal ? { signal: options.signal } : {}),
   }).catch((error) => {
+    options.signal?.throwIfAborted()
     if (error instanceof WorkerError) throw error
     throw new WorkerError(
       'redis-unreachable',
@@ -83,11 +89,12 @@ function openRedis(address: RedisAddress, options: ConnectOptions, connectTimeou
     socketTimeout: 10_000,
     keepAlive: 10_000,
     maxRetriesPerRequest: options.lasting ? null : 2,
-    retryStrategy: (times) => (connected ? backoffMs(RECONNECT, times) : null),
+    retryStrategy: (times: number) =>
+      connected && !abandoned.has(redis) ? backoffMs(RECONNECT, times) : null,
     ...(address.username === undefined ? {} : { username: address.username }),
     ...(address.password === undefined ? {} : { password: address.password }),
   } satisfies RedisOptions
-  const redis = address.url.startsWith('unix://')
+  const redis: Redis = address.url.startsWith('unix://')
     ? new Redis({ ...settings, path: decodeURIComponent(address.url.slice('unix://'.length)) })
     : new Redis(address.url, settings)
   redis.once('ready', () => {
@@ -143,6 +150,17 @@ function report(redis: Redis, onEvent: (event: ConnectionEvent) => void): void {
     if (lost) onEvent({ type: 'redis-back' })
     lost = false
   })
+}
+
+const abandoned = new WeakSet<Redis>()
+
+/**
+ * Closes a connection for good, so that what waits on it fails. A disconnect alone leaves commands waiting for ever that were
+ * given while the connection was away; the next try to reconnect is the last one instead, two seconds from now at most.
+ */
+export function abandonRedis(redis: Redis): void {
+  abandoned.add(redis)
+  if (redis.status !== 'reconnecting') redis.disconnect()
 }
 
 /** Server conditions that pass by themselves: a write that met one is tried again, it did not happen. */

@@ -7,8 +7,8 @@ import { agentStateOf, type Lifecycle } from './lifecycle.ts'
 
 /** How often others' wishes (stop, cancel) are read while a task runs. Between tasks the claim reads them. */
 const WATCH_MS = 1000
-/** `tt recover` takes an agent for dead after 120 s without a sign of life; a tenth of that leaves room for trouble. */
-const ALIVE_MS = 10_000
+/** `tt recover` takes an agent for dead after 120 s without a sign of life; a beat every 8 or 9 s leaves room for trouble. */
+const ALIVE_MS = 8_000
 
 /**
  * Renews the lease and writes the sign of life until `signal` aborts, also while a CLI runs, and does what others asked for

@@ -43,6 +43,8 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       continue
     }
     const claim = await tools.claim()
+    // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
+    if (tools.control.draining.aborted) break
     if (claim.kind === 'message') {
       const handled = await tools.handle(claim.raw)
       if (handled.kind === 'drain') tools.control.drain('shutdown message')

@@ -60,11 +60,12 @@ export class Transcript {
   /** Adds readable text, one or more lines. */
   text(text: string): void {
     for (const line of text.split('\n')) {
-      const { text: piece, cut } = cutBytes(line, PIECE_BYTES - 8)
+      const { text: head, cut } = cutBytes(line, PIECE_BYTES - 8)
+      const piece = cut ? `${head} […]` : head
       const bytes = Buffer.byteLength(piece) + 1
       if (this.#waiting + bytes > WAITING_BYTES) this.#left += 1
       else {
-        this.#lines.push(cut ? `${piece} […]` : piece)
+        this.#lines.push(piece)
         this.#waiting += bytes
       }
     }
@@ -78,6 +79,9 @@ export class Transcript {
     const patience = new AbortController()
     await Promise.race([this.#sending, sleep(PARTING_MS, patience.signal)])
     patience.abort()
+    // Nothing more is sent after the end of the run; the file has it.
+    this.#lines = []
+    this.#left = 0
     const file = this.#file
     if (file && !file.destroyed) await new Promise<void>((resolve) => file.end(() => resolve()))
   }

@@ -3,7 +3,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { leaveTown, setAgentState } from '../store/agents.ts'
-import { isPassing, type Redis } from '../store/connection.ts'
+import { abandonRedis, isPassing, type Redis } from '../store/connection.ts'
 import { claimMessage, waitForMessage } from '../store/inbox.ts'
 import { type Lease, LeaseLost } from '../store/lease.ts'
 import { type AttemptTools, handleMessage } from './attempt.ts'
@@ -37,20 +37,17 @@ export type WorkerEnd = LoopEnd | 'lease-lost' | 'redis-away'
 export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const { lease, emit, control } = options
   const lifecycle = new Lifecycle(emit)
-  const [ending, over] = [new AbortController(), new AbortController()]
+  const [ending, over, parted] = [new AbortController(), new AbortController(), new AbortController()]
   tellEnds(control, emit)
   const heart = keepHeartbeat({ lease, lifecycle, control, emit, signal: ending.signal })
-  const parting = partFromAbsentRedis(
-    options,
-    lifecycle,
-    AbortSignal.any([control.draining, ending.signal]),
-    over.signal,
-  )
+  const parting = partFromAbsentRedis(options, lifecycle, {
+    ending: AbortSignal.any([control.draining, ending.signal]),
+    over: over.signal,
+    parted,
+  })
+  const loop = runLoop(loopTools(options, lifecycle))
   try {
-    const end = await Promise.race([
-      runLoop(loopTools(options, lifecycle)),
-      heart.then(() => 'drained' as const),
-    ])
+    const end = await Promise.race([loop, heart.then(() => 'drained' as const)])
     // A beat after the lease was given up would look like a lost lease.
     ending.abort()
     await heart
@@ -59,8 +56,11 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     emit({ type: 'stopped', givenBack })
     return end
   } catch (error) {
+    // Whatever went wrong, no child outlives the worker.
+    control.halt('shutdown')
+    await loop.catch(() => undefined)
     if (error instanceof LeaseLost || control.halting.reason === 'lease-lost') return 'lease-lost'
-    if (lease.redis.status === 'end') return 'redis-away'
+    if (parted.signal.aborted) return 'redis-away'
     throw error
   } finally {
     ending.abort()
@@ -114,8 +114,7 @@ function loopTools(options: WorkerOptions, lifecycle: Lifecycle): Parameters<typ
 async function partFromAbsentRedis(
   { lease, blocking }: WorkerOptions,
   lifecycle: Lifecycle,
-  ending: AbortSignal,
-  over: AbortSignal,
+  { ending, over, parted }: { ending: AbortSignal; over: AbortSignal; parted: AbortController },
 ): Promise<void> {
   await Promise.race([aborted(ending), aborted(over)])
   let absentMs = 0
@@ -123,8 +122,9 @@ async function partFromAbsentRedis(
     const present = lease.redis.status === 'ready'
     absentMs = present || lifecycle.phase.name === 'working' ? 0 : absentMs + 250
     if (absentMs >= PARTING_MS) {
-      lease.redis.disconnect()
-      blocking.disconnect()
+      parted.abort()
+      abandonRedis(lease.redis)
+      abandonRedis(blocking)
       return
     }
     await sleep(250, over)

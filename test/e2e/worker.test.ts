@@ -557,6 +557,22 @@ describe('Redis', () => {
     expect(worker.stderr).not.toContain('pw')
   })
 
+  it('that cannot be reached is not waited for after a Ctrl-C', async () => {
+    const { town } = await scene({ env: { REDIS_URL: 'redis://127.0.0.1:1/0' } })
+    const worker = town.start('--cli', 'fake', '--connect-timeout', '10m')
+    await worker.says(/Redis at redis:\/\/127\.0\.0\.1:1\/0 \(REDIS_URL\) does not answer yet/)
+    worker.signal('SIGINT')
+    expect(await worker.exit).toBe(130)
+  })
+
+  it('that is not installed ends the start with 69 and names the remedy', async () => {
+    const { town } = await scene({ env: { PATH: '/nowhere', HOME: '/nowhere' } })
+    const worker = await town.cli('--cli', 'fake')
+    expect(worker.exit).toBe(69)
+    expect(worker.stderr).toMatch(/redis-server/)
+    expect(worker.stderr).toMatch(/→ .*tinytown-worker bootstrap/)
+  })
+
   it('goes on running when the worker ends, and is adopted by the next one', async () => {
     const { town } = await scene()
     const first = await town.worker('--cli', 'fake')
@@ -565,5 +581,58 @@ describe('Redis', () => {
     await first.exit
     await town.worker('--cli', 'fake')
     expect(await readFile(join(town.root, '.tt', 'redis.pid'), 'utf8')).toBe(pid)
+  })
+})
+
+describe('a Redis that goes away', () => {
+  it('while a task runs: the result is written once when it is back', async () => {
+    const { town, agents } = await scene({ table: '[redis]\npersist = true' })
+    const daemon = await town.worker('--cli', 'fake', '--lease-ms', '1000')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    const redis = await town.redis()
+    // What was written so far is on disk before the server dies.
+    await redis.call('WAITAOF', '1', '0', '5000').catch(() => redis.config('SET', 'appendfsync', 'always'))
+    await redis.incr('flushed')
+    process.kill(Number(await readFile(join(town.root, '.tt', 'redis.pid'), 'utf8')), 'SIGKILL')
+    await daemon.says(/Redis is away/)
+    await run.stdout('worked without Redis')
+    await run.exit(0)
+    expect((await town.cli('redis', 'start')).exit).toBe(0)
+    await daemon.says(/Redis is back/)
+    expect(await ended(town, id)).toMatchObject({
+      state: 'completed',
+      result: 'worked without Redis',
+      attempts: 1,
+    })
+    expect(await agentOf(town)).toMatchObject({ state: 'idle', tasksCompleted: 1 })
+    expect(agents.started).toBe(1)
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit).toBe(0)
+  })
+
+  it('while the worker is idle: the next task is taken when it is back', async () => {
+    const { town, agents } = await scene({ table: '[redis]\npersist = true' })
+    const daemon = await town.worker('--cli', 'fake')
+    const redis = await town.redis()
+    await redis.config('SET', 'appendfsync', 'always')
+    await redis.incr('flushed')
+    process.kill(Number(await readFile(join(town.root, '.tt', 'redis.pid'), 'utf8')), 'SIGKILL')
+    await daemon.says(/Redis is away/)
+    expect((await town.cli('redis', 'start')).exit).toBe(0)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await run.stdout('ok')
+    await run.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed' })
+  })
+
+  it('and stays away: SIGTERM still ends the worker in a bounded time', async () => {
+    const { town } = await scene()
+    const daemon = await town.worker('--cli', 'fake')
+    process.kill(Number(await readFile(join(town.root, '.tt', 'redis.pid'), 'utf8')), 'SIGKILL')
+    await daemon.says(/Redis is away/)
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit).toBe(69)
   })
 })

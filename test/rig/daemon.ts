@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,6 +16,8 @@ export interface Daemon {
   stdout(): string
   stderr(): string
   signal(signal: NodeJS.Signals): void
+  /** Stops reading what it prints: its next line meets a closed pipe. */
+  closeStdout(): void
   /** Settles when it is gone; the exit code, or the name of the signal that ended it. */
   readonly exit: Promise<number | NodeJS.Signals>
   /** Waits until it said something that matches. */
@@ -54,6 +56,7 @@ export function startProgram(
     stdout: () => stdout,
     stderr: () => stderr,
     signal: (signal) => void child.kill(signal),
+    closeStdout: () => void child.stdout.destroy(),
     exit,
     async says(what) {
       await until(
@@ -81,6 +84,8 @@ export interface TestTown {
   worker(...args: string[]): Promise<Daemon>
   /** Starts the program and waits for nothing. */
   start(...args: string[]): Daemon
+  /** The names of the files in a folder of the town. */
+  files(folder: string): Promise<string[]>
   /** A connection to the town's redis, which must run. */
   redis(): Promise<Redis>
   close(): Promise<void>
@@ -112,8 +117,11 @@ export async function makeTown(toml: string, env: object = {}): Promise<TestTown
       await daemon.says(/starting -> (idle|paused|error)/)
       return daemon
     },
+    files: (folder) => readdir(join(root, folder)),
     async redis() {
       const redis = new Redis({ path: join(root, '.tt', 'redis.sock') })
+      // Some tests end the server under this connection.
+      redis.on('error', () => undefined)
       connections.push(redis)
       return redis
     },

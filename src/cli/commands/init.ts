@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { profiles } from '../../../workers/index.ts'
 import { nearest } from '../../base/text.ts'
@@ -9,6 +9,7 @@ import { settingOf } from '../../config/settings.ts'
 import { locateTown, townName } from '../../config/town.ts'
 import { townFileText } from '../../config/town-file-text.ts'
 import { messageOf, WorkerError } from '../../domain/errors.ts'
+import { makeFolder } from '../../server/folder.ts'
 import { defaultSocketPath } from '../../server/socket-path.ts'
 import type { Command, Invocation } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -30,15 +31,15 @@ export const init: Command = {
   },
   build: (yargs) => yargs.positional('dir', { type: 'string', describe: 'The folder [default: this one]' }),
   examples: [['init --name shop --cli codex', 'a town in this folder']],
-  run: async (invocation) => runInit(invocation),
+  run: runInit,
 }
 
-function runInit({ flags, terminal }: Invocation): number {
+async function runInit({ flags, terminal }: Invocation): Promise<number> {
   const name = flagValue(flags, 'name', schema.townName)
   const cli = flagValue(flags, 'cli', schema.text)
   if (cli !== undefined) checkCli(cli)
   const folder = resolve(flags.dir === undefined ? '.' : String(flags.dir))
-  const made = writing(folder, () => makeTown(folder, { name, cli }))
+  const made = await writing(folder, () => makeTown(folder, { name, cli }))
   if (flags.json === true) terminal.json(made)
   else {
     terminal.line(`Town ${made.name} in ${made.folder}`)
@@ -76,8 +77,11 @@ interface Made {
   readonly ignored: string[]
 }
 
-function makeTown(folder: string, wanted: { name: string | undefined; cli: string | undefined }): Made {
-  mkdirSync(folder, { recursive: true })
+async function makeTown(
+  folder: string,
+  wanted: { name: string | undefined; cli: string | undefined },
+): Promise<Made> {
+  await makeFolder(folder)
   const root = realpathSync(folder)
   const place = locateTown({
     cwd: root,
@@ -99,7 +103,7 @@ function makeTown(folder: string, wanted: { name: string | undefined; cli: strin
     if (wanted.name !== undefined && wanted.name !== name) made.ignored.push('--name')
     if (wanted.cli !== undefined && wanted.cli !== file.values.default_cli) made.ignored.push('--cli')
   }
-  for (const part of ['agents', 'logs', 'tasks']) makeFolder(made, join('.tt', part))
+  for (const part of ['agents', 'logs', 'tasks']) await makePart(made, join('.tt', part))
   writeNew(made, join('.tt', '.gitignore'), '*\n')
   ignoreData(made, gitRoot(root) !== null)
   return made
@@ -117,8 +121,9 @@ function writeNew({ folder, created, kept }: Made, path: string, text: string): 
   ;(isNew ? created : kept).push(path)
 }
 
-function makeFolder({ folder, created, kept }: Made, path: string): void {
-  const isNew = mkdirSync(join(folder, path), { recursive: true }) !== undefined
+async function makePart({ folder, created, kept }: Made, path: string): Promise<void> {
+  const isNew = !existsSync(join(folder, path))
+  await makeFolder(join(folder, path))
   ;(isNew ? created : kept).push(`${path}/`)
 }
 
@@ -140,9 +145,9 @@ function ignoreData(made: Made, inGit: boolean): void {
   else made.created.push('.gitignore')
 }
 
-function writing<T>(folder: string, write: () => T): T {
+async function writing<T>(folder: string, write: () => Promise<T>): Promise<T> {
   try {
-    return write()
+    return await write()
   } catch (error) {
     if (error instanceof WorkerError) throw error
     const { path = folder } = error as NodeJS.ErrnoException

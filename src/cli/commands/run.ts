@@ -57,6 +57,10 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   try {
     const end = await serve({ context, profile, workdir, logger, control, emit, closers, env })
     return signals.forced() ?? exitCodeOf(end)
+  } catch (error) {
+    // A signal while the worker was still starting ends the wait for Redis; there is nothing to drain.
+    if (error !== control.draining.reason) throw error
+    return error === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
   } finally {
     await closers.close()
   }

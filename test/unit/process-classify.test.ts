@@ -1,0 +1,254 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { EndedBy, ProcessEnd } from '../../src/process/agent-process.ts'
+import { classify } from '../../src/process/classify.ts'
+import type { Reading } from '../../src/process/output-reader.ts'
+import type { Profile } from '../../src/process/profile.ts'
+import { EMPTY_REPORT, type RunReport } from '../../src/process/report.ts'
+
+const PROFILE: Profile = {
+  id: 'some',
+  title: 'Some CLI',
+  command: { program: 'some', args: [] },
+  prompt: { via: 'stdin' },
+  env: { pass: [], set: {} },
+  version: { args: ['--version'], tested: [] },
+  login: null,
+  install: 'npm install -g some',
+  upstreamCommands: [],
+  parseLine: () => [],
+  terminalEvent: true,
+  failures: [
+    { reason: 'auth', match: ({ status }) => status === 401 },
+    { reason: 'quota', match: /quota/i },
+    { reason: 'rate-limit', match: /quota|slow down/i },
+  ],
+  stderrFailures: [{ reason: 'session-lost', match: /^No such session/m }],
+  exitGraceMs: 1000,
+}
+const PLAIN: Profile = { ...PROFILE, parseLine: null, terminalEvent: false }
+const LIMITS = { wallMs: 3_600_000, stallMs: 900_000 }
+
+const exit = (more: Partial<Extract<ProcessEnd, { kind: 'exited' }>> = {}): ProcessEnd => ({
+  kind: 'exited',
+  exitCode: 0,
+  signal: null,
+  endedBy: null,
+  durationMs: 1234,
+  leftovers: 0,
+  ...more,
+})
+const read = (report: Partial<RunReport> = {}, more: Partial<Reading> = {}): Reading => ({
+  report: { ...EMPTY_REPORT, ...report },
+  plain: { text: '', cut: false },
+  stderr: '',
+  ...more,
+})
+const DONE = { final: 'The answer', ended: { ok: true } }
+const outcome = (end: ProcessEnd, reading: Reading, profile = PROFILE) =>
+  classify(profile, end, reading, LIMITS)
+
+describe('a run that we ended', () => {
+  it.each<[EndedBy, object]>([
+    ['timeout', { kind: 'failed', reason: 'timeout', detail: expect.stringContaining('1h00m') }],
+    ['stalled', { kind: 'failed', reason: 'stalled', detail: expect.stringContaining('15m00s') }],
+    ['cancelled', { kind: 'cancelled' }],
+    ['shutdown', { kind: 'released', reason: 'shutdown', sessionId: 's-1' }],
+    ['lease-lost', { kind: 'released', reason: 'lease-lost', sessionId: 's-1' }],
+  ])('is judged by why, %s, before what it said', (endedBy, expected) => {
+    const reading = read({ ...DONE, sessionId: 's-1', fatal: { message: 'quota' } })
+    expect(outcome(exit({ endedBy, exitCode: 0 }), reading)).toMatchObject(expected)
+  })
+
+  it('is completed when it only lingered after its turn', () => {
+    const end = exit({ endedBy: 'lingering', exitCode: null, signal: 'SIGTERM' })
+    expect(outcome(end, read(DONE))).toMatchObject({ kind: 'completed', result: 'The answer' })
+  })
+
+  it('is failed when its turn had failed and it lingered, and not crashed', () => {
+    const end = exit({ endedBy: 'lingering', exitCode: null, signal: 'SIGKILL' })
+    const reading = read({ ended: { ok: false } })
+    expect(outcome(end, reading)).toMatchObject({ kind: 'failed', reason: 'exit' })
+  })
+})
+
+describe('a run that did not start', () => {
+  const notStarted = (code: string): ProcessEnd => ({ kind: 'not-started', code, message: `spawn ${code}` })
+
+  it.each([
+    ['ENOENT', 'not-installed'],
+    ['EACCES', 'not-installed'],
+    ['ENOTDIR', 'config'],
+    ['ENOSPC', 'config'],
+    ['EAGAIN', 'config'],
+    ['UNKNOWN', 'config'],
+  ])('is held at %s as %s: the task is not burnt', (code, reason) => {
+    expect(outcome(notStarted(code), read())).toMatchObject({ kind: 'held', reason })
+  })
+
+  it('says how to install what is missing', () => {
+    expect(outcome(notStarted('ENOENT'), read())).toMatchObject({
+      detail: expect.stringContaining('npm install -g some'),
+    })
+  })
+})
+
+describe('a run that ended by itself', () => {
+  it.each<[string, ProcessEnd, Reading, object]>([
+    ['the first row that fits', exit(), read({ fatal: { message: 'Quota' } }), { reason: 'quota' }],
+    ['the status', exit({ exitCode: 1 }), read({ fatal: { message: 'x', status: 401 } }), { reason: 'auth' }],
+    [
+      'exit, where no row fits, in the words of the CLI',
+      exit({ exitCode: 1 }),
+      read({ fatal: { message: 'Odd.' } }),
+      { reason: 'exit', detail: 'Odd.' },
+    ],
+    [
+      'a fatal error, whatever the exit',
+      exit(),
+      read({ ...DONE, fatal: { message: 'Odd.' } }),
+      { reason: 'exit' },
+    ],
+    ['a signal', exit({ exitCode: null, signal: 'SIGSEGV' }), read(), { reason: 'crashed' }],
+    [
+      'a signal after the answer',
+      exit({ exitCode: null, signal: 'SIGSEGV' }),
+      read(DONE),
+      { reason: 'crashed' },
+    ],
+    [
+      'the exit code',
+      exit({ exitCode: 3 }),
+      read(),
+      { reason: 'exit', detail: expect.stringContaining('3') },
+    ],
+    ['the exit code after the answer', exit({ exitCode: 3 }), read(DONE), { reason: 'exit' }],
+    [
+      'stderr, where there was no terminal event',
+      exit({ exitCode: 1 }),
+      read({}, { stderr: 'Hi\nNo such session: 7' }),
+      { reason: 'session-lost' },
+    ],
+    [
+      'not stderr after a terminal event, as it is talk then',
+      exit({ exitCode: 1 }),
+      read({ ended: { ok: true } }, { stderr: 'No such session: 7' }),
+      { reason: 'exit' },
+    ],
+    ['no answer at exit 0', exit(), read({ ended: { ok: true } }), { reason: 'no-final-answer' }],
+    ['an empty answer', exit(), read({ ...DONE, final: ' \n' }), { reason: 'no-final-answer' }],
+    [
+      'an empty answer after a message',
+      exit(),
+      read({ ...DONE, final: '', lastMessage: 'Let me see' }),
+      { reason: 'no-final-answer' },
+    ],
+    ['no terminal event at exit 0', exit(), read({ final: 'Half' }), { reason: 'no-final-answer' }],
+    ['a turn that failed at exit 0', exit(), read({ ...DONE, ended: { ok: false } }), { reason: 'exit' }],
+  ])('is failed by %s', (_, end, reading, expected) => {
+    expect(outcome(end, reading)).toMatchObject({ kind: 'failed', ...expected })
+  })
+
+  it('says in words that there was no answer', () => {
+    const { detail } = outcome(exit(), read({ ended: { ok: true } })) as { detail: string }
+    expect(detail).toContain('without a final answer')
+  })
+
+  it('is completed with the last message where the CLI does not state its answer', () => {
+    const reading = read({ lastMessage: 'Said so', ended: { ok: true } })
+    expect(outcome(exit(), reading)).toMatchObject({ kind: 'completed', result: 'Said so', truncated: false })
+  })
+
+  it('is completed with everything on stdout where the CLI has no events', () => {
+    const reading = read({}, { plain: { text: 'All of it', cut: false } })
+    expect(outcome(exit(), reading, PLAIN)).toMatchObject({ kind: 'completed', result: 'All of it' })
+    expect(outcome(exit(), read(), PLAIN)).toMatchObject({ kind: 'failed', reason: 'no-final-answer' })
+  })
+
+  it('tells its facts', () => {
+    const reading = read({ ...DONE, sessionId: 's', toolCalls: 2, usage: { inputTokens: 5, costUsd: 0.1 } })
+    const { facts } = outcome(exit(), reading) as { facts: object }
+    expect(facts).toEqual({
+      ...{ sessionId: 's', toolCalls: 2, inputTokens: 5, costUsd: 0.1, durationMs: 1234, exitCode: 0 },
+    })
+  })
+})
+
+describe('how much is told', () => {
+  it('cuts a result at a character', () => {
+    const made = outcome(exit(), read({ ...DONE, final: `x${'ä'.repeat(600_000)}` }))
+    if (made.kind !== 'completed') throw new Error(made.kind)
+    expect(made.truncated).toBe(true)
+    expect(Buffer.byteLength(made.result)).toBe(1024 * 1024 - 1)
+    expect(made.result).not.toContain('\uFFFD')
+  })
+
+  it('says that a plain answer lost its beginning', () => {
+    const reading = read({}, { plain: { text: 'the end', cut: true } })
+    expect(outcome(exit(), reading, PLAIN)).toMatchObject({ truncated: true, result: 'the end' })
+  })
+
+  it('keeps the end of a long plain answer', () => {
+    const reading = read({}, { plain: { text: `${'ä'.repeat(700_000)}END`, cut: false } })
+    const made = outcome(exit(), reading, PLAIN)
+    if (made.kind !== 'completed') throw new Error(made.kind)
+    expect(made.result.endsWith('END')).toBe(true)
+    expect(made.truncated).toBe(true)
+    expect(made.result).not.toContain('\uFFFD')
+  })
+
+  it('keeps the sentence and the end of stderr in 4 KiB', () => {
+    const stderr = `${'early ä\n'.repeat(2000)}the cause`
+    const { detail } = outcome(exit({ exitCode: 1 }), read({}, { stderr })) as { detail: string }
+    expect(detail.startsWith('some exited with 1')).toBe(true)
+    expect(detail.endsWith('the cause')).toBe(true)
+    expect(Buffer.byteLength(detail)).toBeLessThanOrEqual(4096)
+    expect(detail).not.toContain('\uFFFD')
+  })
+
+  it('keeps the end of stderr also after a long error message', () => {
+    const reading = read({ fatal: { message: 'm'.repeat(100_000) } }, { stderr: 'the cause' })
+    const { detail } = outcome(exit({ exitCode: 1 }), reading) as { detail: string }
+    expect(detail.endsWith('the cause')).toBe(true)
+    expect(Buffer.byteLength(detail)).toBeLessThanOrEqual(4096)
+  })
+})
+
+it('always gives an outcome, whatever happened', () => {
+  const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }))
+  const orNull = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
+  const ends: fc.Arbitrary<ProcessEnd> = fc.oneof(
+    fc.record({ kind: fc.constant('not-started' as const), code: text, message: text }),
+    fc.record({
+      kind: fc.constant('exited' as const),
+      exitCode: orNull(fc.integer({ min: 0, max: 255 })),
+      signal: orNull(fc.constantFrom<NodeJS.Signals>('SIGTERM', 'SIGKILL', 'SIGSEGV')),
+      endedBy: orNull(
+        fc.constantFrom<EndedBy>('timeout', 'stalled', 'cancelled', 'shutdown', 'lease-lost', 'lingering'),
+      ),
+      durationMs: fc.nat(),
+      leftovers: fc.nat(),
+    }),
+  )
+  const readings: fc.Arbitrary<Reading> = fc.record({
+    report: fc.record({
+      sessionId: orNull(text),
+      lastMessage: orNull(text),
+      final: orNull(text),
+      usage: fc.constant({}),
+      toolCalls: fc.nat(),
+      fatal: orNull(fc.record({ message: text })),
+      ended: orNull(fc.record({ ok: fc.boolean() })),
+    }),
+    plain: fc.record({ text, cut: fc.boolean() }),
+    stderr: text,
+  })
+  fc.assert(
+    fc.property(ends, readings, fc.constantFrom(PROFILE, PLAIN), (end, reading, profile) => {
+      const made = outcome(end, reading, profile)
+      expect(['completed', 'failed', 'cancelled', 'held', 'released']).toContain(made.kind)
+      if (made.kind === 'completed') expect(made.result.trim()).not.toBe('')
+      if (made.kind === 'failed') expect(Buffer.byteLength(made.detail)).toBeLessThanOrEqual(4096)
+    }),
+  )
+})

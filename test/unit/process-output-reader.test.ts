@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest'
+import { OutputReader, renderEvent } from '../../src/process/output-reader.ts'
+import type { AgentEvent, Profile } from '../../src/process/profile.ts'
+
+/** Each line is one event as JSON; `boom` breaks the parser. */
+function parseLine(line: string): AgentEvent[] {
+  if (line === 'boom') throw new TypeError('cannot read it')
+  return line.startsWith('{') ? [JSON.parse(line) as AgentEvent] : []
+}
+
+function readerOf(parse: Profile['parseLine']) {
+  const shown: string[] = []
+  const signs = { terminal: 0, life: 0 }
+  const reader = new OutputReader({
+    profile: { parseLine: parse } as unknown as Profile,
+    show: (text) => shown.push(text),
+    onTerminal: () => {
+      signs.terminal += 1
+    },
+    onLife: () => {
+      signs.life += 1
+    },
+  })
+  const say = (...events: AgentEvent[]) =>
+    reader.push('stdout', Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join('')))
+  return { reader, shown, signs, say }
+}
+
+describe('a CLI with events', () => {
+  it('folds its events into a report', () => {
+    const { reader, say } = readerOf(parseLine)
+    say({ type: 'session', id: 's-1' }, { type: 'message', text: 'one' }, { type: 'message', text: 'two' })
+    say(
+      { type: 'tool-started', id: 't', name: 'shell', detail: 'ls' },
+      { type: 'tool-finished', id: 't', ok: true },
+    )
+    say(
+      { type: 'usage', usage: { inputTokens: 1, outputTokens: 2 } },
+      { type: 'usage', usage: { inputTokens: 9 } },
+    )
+    say({ type: 'error', message: 'a hiccup', fatal: false }, { type: 'final', text: 'done' })
+    say({ type: 'end', ok: true })
+    expect(reader.finish().report).toEqual({
+      sessionId: 's-1',
+      lastMessage: 'two',
+      final: 'done',
+      usage: { inputTokens: 9, outputTokens: 2 },
+      toolCalls: 1,
+      fatal: null,
+      ended: { ok: true },
+    })
+  })
+
+  it('reads a line that comes in pieces, also through a character', () => {
+    const { reader } = readerOf(parseLine)
+    const bytes = Buffer.from('{"type":"message","text":"Grüße"}\n')
+    for (const byte of bytes) reader.push('stdout', Buffer.from([byte]))
+    expect(reader.finish().report.lastMessage).toBe('Grüße')
+  })
+
+  it('reads a last line without a line end', () => {
+    const { reader } = readerOf(parseLine)
+    reader.push('stdout', Buffer.from('{"type":"message","text":"last"}'))
+    expect(reader.finish().report.lastMessage).toBe('last')
+  })
+
+  it('tells of the terminal event when it comes', () => {
+    const { signs, say } = readerOf(parseLine)
+    say({ type: 'message', text: 'x' })
+    expect(signs.terminal).toBe(0)
+    say({ type: 'end', ok: false })
+    expect(signs.terminal).toBe(1)
+  })
+
+  it('does not take notices for a sign of life: a CLI without a network retries for ever', () => {
+    const { signs, say } = readerOf(parseLine)
+    say({ type: 'notice', text: 'retry 1' }, { type: 'notice', text: 'retry 2' })
+    expect(signs.life).toBe(0)
+    say({ type: 'tool-finished', id: 't', ok: true })
+    expect(signs.life).toBe(1)
+  })
+
+  it('goes on after a line that breaks the parser, and says so', () => {
+    const { reader, shown, say } = readerOf(parseLine)
+    reader.push('stdout', Buffer.from('boom\n'))
+    say({ type: 'final', text: 'done' })
+    expect(reader.finish().report.final).toBe('done')
+    expect(shown.join('\n')).toContain('cannot read it')
+  })
+
+  it('does not read a line of more than 4 Mi characters, says so, and goes on', () => {
+    const { reader, shown, say } = readerOf(parseLine)
+    const chunk = Buffer.alloc(1024 * 1024, 'x')
+    for (let i = 0; i < 6; i += 1) reader.push('stdout', chunk)
+    reader.push('stdout', Buffer.from('\n'))
+    say({ type: 'final', text: 'done' })
+    expect(shown.filter((text) => text.includes('was not read'))).toHaveLength(1)
+    expect(reader.finish().report.final).toBe('done')
+  })
+
+  it('shows an answer that was not said before, and does not repeat one that was', () => {
+    const { shown, say } = readerOf(parseLine)
+    say({ type: 'message', text: 'said' }, { type: 'final', text: 'said' }, { type: 'final', text: 'new' })
+    expect(shown).toEqual(['said', 'new'])
+  })
+})
+
+describe('a CLI without events', () => {
+  it('takes all of stdout as the answer, without colours', () => {
+    const { reader, shown } = readerOf(null)
+    reader.push('stdout', Buffer.from('\u001b[31mred\u001b[0m\nplain\u0007\n'))
+    expect(reader.finish().plain).toEqual({ text: 'red\nplain', cut: false })
+    expect(shown).toEqual(['red', 'plain'])
+  })
+
+  it('keeps the end of a long answer and says that it is cut', () => {
+    const { reader } = readerOf(null)
+    const chunk = Buffer.from(`${'x'.repeat(1000)}\n`.repeat(100))
+    for (let i = 0; i < 30; i += 1) reader.push('stdout', chunk)
+    reader.push('stdout', Buffer.from('THE END'))
+    const { text, cut } = reader.finish().plain
+    expect(cut).toBe(true)
+    expect(text.length).toBeLessThanOrEqual(1024 * 1024)
+    expect(text.endsWith('THE END')).toBe(true)
+  })
+
+  it('takes 2,000,000 short lines without getting slow', () => {
+    const { reader } = readerOf(null)
+    const chunk = Buffer.from('short line\n'.repeat(10_000))
+    const begun = performance.now()
+    for (let i = 0; i < 200; i += 1) reader.push('stdout', chunk)
+    expect(reader.finish().plain.cut).toBe(true)
+    expect(performance.now() - begun).toBeLessThan(20_000)
+  })
+})
+
+describe('stderr', () => {
+  it('is kept to its last 40 lines', () => {
+    const { reader } = readerOf(parseLine)
+    for (let i = 0; i < 1000; i += 1) reader.push('stderr', Buffer.from(`line ${i}\n`))
+    const lines = reader.finish().stderr.split('\n')
+    expect(lines).toHaveLength(40)
+    expect(lines.at(-1)).toBe('line 999')
+  })
+
+  it('is bounded whatever comes, also without a line end', () => {
+    const { reader } = readerOf(parseLine)
+    for (let i = 0; i < 200; i += 1) reader.push('stderr', Buffer.alloc(65_536, 'y'))
+    expect(reader.finish().stderr.length).toBeLessThan(20_000)
+  })
+})
+
+describe('an event as a person reads it', () => {
+  it.each<[AgentEvent, string | null]>([
+    [{ type: 'session', id: 's', model: 'm' }, '· session s (m)'],
+    [{ type: 'message', text: 'Hello' }, 'Hello'],
+    [{ type: 'tool-started', id: '1', name: 'edit', detail: 'a.ts' }, '$ edit: a.ts'],
+    [{ type: 'tool-finished', id: '1', ok: true }, null],
+    [{ type: 'tool-finished', id: '1', name: 'edit', ok: false }, '! edit failed'],
+    [{ type: 'error', message: 'broken', fatal: true }, '! broken'],
+    [{ type: 'notice', text: 'retry' }, '· retry'],
+    [{ type: 'usage', usage: {} }, null],
+    [{ type: 'end', ok: true }, null],
+  ])('shows %j as %j', (event, expected) => {
+    expect(renderEvent(event)).toBe(expected)
+  })
+})
