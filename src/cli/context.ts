@@ -1,5 +1,6 @@
+import { existsSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 
 import { profiles } from '../../workers/index.ts'
 import { Closers } from '../base/closers.ts'
@@ -83,6 +84,7 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
       options.signal ? { signal: options.signal } : {},
     )
   }
+  keepOutOfGit(place.root)
   const closers = new Closers()
   const connect = async (purpose: string) => {
     const redis = await connectRedis(addressOf(target), {
@@ -97,6 +99,17 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
   const redis = await connect(options.purpose)
   return { redis, keys: townKeys(context.townName), connect, close: () => closers.close() }
+}
+
+/** What is in `.tt` belongs to this machine. A folder that cannot be written has other troubles, which others tell. */
+function keepOutOfGit(root: string): void {
+  const folder = join(root, '.tt')
+  if (!existsSync(folder) || existsSync(join(folder, '.gitignore'))) return
+  try {
+    writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' })
+  } catch {
+    // Another process wrote it, or nobody may.
+  }
 }
 
 /** The address of a target as a client wants it. */

@@ -1,5 +1,5 @@
 import { customProfile } from '../../workers/custom.ts'
-import { findProfile, profiles } from '../../workers/index.ts'
+import { profiles } from '../../workers/index.ts'
 import { nearest } from '../base/text.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Profile } from '../process/profile.ts'
@@ -37,11 +37,4 @@ export function chosenProfile(context: Context): Profile {
       remedy: `${meant ? `Did you mean ${meant}? ` : ''}Another CLI gets a table [agent_clis.${cli}] in tinytown.toml`,
     },
   )
-}
-
-/** The bundled agent that needs no model and no login. */
-export function demoProfile(): Profile {
-  const profile = findProfile('demo')
-  if (!profile) throw new WorkerError('internal', 'The demo agent is missing')
-  return profile
 }

@@ -21,7 +21,7 @@ export function summary(text: string, maxChars = SUMMARY_CHARS): string {
 }
 
 /** How long ago something was: `12s`, `4m`, `3h`, `2d`; `-` when nobody knows. */
-export function age(ms: number | null): string {
+function age(ms: number | null): string {
   if (ms === null) return '-'
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${seconds}s`

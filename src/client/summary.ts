@@ -13,7 +13,7 @@ import { getTask, listTasks } from '../store/tasks.ts'
 export interface AgentView {
   readonly agent: Agent
   readonly queues: Queues
-  /** Messages that nobody took yet. */
+  /** Messages that nobody works on: in flight of a worker that is gone counts as well. */
   readonly waiting: number
   /** Whether somebody is there to take them. */
   readonly running: boolean
@@ -50,12 +50,13 @@ async function viewsOf(redis: Redis, town: TownKeys, agents: readonly Agent[]): 
     if (!queue) return []
     const task = tasks[index]
     const heartbeatAgeMs = ageOf(agent.lastHeartbeat, now)
+    const running = isRunning(agent, queue, heartbeatAgeMs)
     return [
       {
         agent,
         queues: queue,
-        waiting: queue.inbox + queue.urgent,
-        running: isRunning(agent, queue, heartbeatAgeMs),
+        waiting: queue.inbox + queue.urgent + (running ? 0 : queue.inFlight),
+        running,
         heartbeatAgeMs,
         task: task ? { id: task.id, summary: oneLine(task.description) } : null,
       },

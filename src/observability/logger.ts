@@ -17,8 +17,11 @@ export function createLogger(options: { level: string; format: 'pretty' | 'json'
     sync: true,
     colorize: options.color,
     translateTime: 'SYS:HH:MM:ss',
-    ignore: 'pid,hostname',
-    singleLine: true,
+    // The sentence says it all; the fields are for machines.
+    hideObject: true,
+    ignore: 'pid,hostname,name',
+    messageFormat: (log, key) =>
+      log.taskId ? `${String(log.taskId).slice(0, 8)} ${log[key]}` : String(log[key]),
   })
   return pino(settings, stream)
 }

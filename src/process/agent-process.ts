@@ -1,13 +1,14 @@
-import { statSync, writeFileSync } from 'node:fs'
+import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { Command } from './command.ts'
 import { AGENT_VARIABLE } from './environment.ts'
-import { systemTable } from './process-table.ts'
-import { endTree, type TreeTarget } from './process-tree.ts'
+import { kill, systemTable } from './process-table.ts'
+import { type EndTreeOptions, endTree, type TreeEnd, type TreeTarget } from './process-tree.ts'
 
 /** Why a run was ended by us. `lingering`: the CLI had said its turn was over and did not exit. */
 export type EndedBy = 'timeout' | 'stalled' | 'cancelled' | 'shutdown' | 'lease-lost' | 'lingering'
@@ -124,7 +125,7 @@ export class AgentProcess {
   async #run(): Promise<ProcessEnd> {
     const { command, cwd } = this.#options
     if (!isFolder(cwd)) {
-      return { kind: 'not-started', code: 'ENOTDIR', message: `The folder ${cwd} does not exist` }
+      return { kind: 'not-started', code: 'ENOTDIR', message: `There is no folder ${cwd}` }
     }
     try {
       const child = start(this.#options)
@@ -133,7 +134,8 @@ export class AgentProcess {
       return pid === undefined ? notStarted(await child) : await this.#watch(child, pid)
     } finally {
       this.#stopTimers()
-      if (command.promptFile) await rm(command.promptFile.path, { force: true })
+      // Where it could not be written it may not be there to be removed either.
+      if (command.promptFile) await rm(command.promptFile.path, { force: true }).catch(() => undefined)
     }
   }
 
@@ -167,16 +169,16 @@ export class AgentProcess {
     const tree = await this.#treeOf(pid)
     const first = await Promise.race([exited, told.then(() => null)])
     if (first === null) {
-      const { survived } = await endTree(tree, { graceMs: killGraceMs, hurry })
+      const { survived } = await endAll(tree, { graceMs: killGraceMs, hurry })
       const exit = survived.includes(pid) ? { exitCode: null, signal: null } : await exited
       return { exit, leftovers: 0 }
     }
     const graceMs = Math.min(killGraceMs, LEFTOVER_GRACE_MS)
-    const { ended } = await endTree(tree, { graceMs, hurry })
+    const { ended } = await endAll(tree, { graceMs, hurry })
     return { exit: first, leftovers: ended.length }
   }
 
-  async #treeOf(pid: number): Promise<TreeTarget> {
+  async #treeOf(pid: number): Promise<TreeTarget & { groupId: number }> {
     const { taskId, env } = this.#options
     // Not collected yet, even if it is dead already: Node has had no turn to do it.
     const [root] = await systemTable().look([pid])
@@ -224,7 +226,18 @@ export class AgentProcess {
       if (patience.signal.aborted || this.#consuming === 0) break
     }
     for (const stream of streams) stream.destroy()
-    await read
+    // A consumer that never comes back is not waited for.
+    if (this.#consuming === 0) await read
+  }
+}
+
+/** Ends a tree. Where processes cannot be listed, for want of file handles say, the group at least is killed. */
+async function endAll(tree: TreeTarget & { groupId: number }, options: EndTreeOptions): Promise<TreeEnd> {
+  try {
+    return await endTree(tree, options)
+  } catch {
+    kill(-tree.groupId, 'SIGKILL')
+    return { ended: [], survived: [] }
   }
 }
 
@@ -232,10 +245,22 @@ export class AgentProcess {
 function start(options: ProcessOptions): Child | Error {
   const { promptFile } = options.command
   try {
-    if (promptFile) writeFileSync(promptFile.path, promptFile.text, { mode: 0o600 })
+    if (promptFile) writePrompt(promptFile)
     return spawnChild(options)
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+function writePrompt({ path, text }: { readonly path: string; readonly text: string }): void {
+  try {
+    // One that a killed worker left would keep its mode, and a link would be written through.
+    rmSync(path, { force: true })
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    // A code of its own: with ENOENT it would look like a missing program.
+    const message = `the prompt cannot be written: ${messageOf(error)}`
+    throw Object.assign(new Error(message), { code: 'PROMPT_FILE' })
   }
 }
 
@@ -272,5 +297,9 @@ function notStarted(error: unknown): ProcessEnd {
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }

@@ -1,5 +1,5 @@
 /** What a child is told of its task. */
-export interface ChildTask {
+interface ChildTask {
   readonly agentId: string
   readonly agentName: string
   readonly taskId: string

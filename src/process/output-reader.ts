@@ -58,8 +58,14 @@ export class OutputReader {
   #take(stream: 'stdout' | 'stderr', line: Line): void {
     if (stream === 'stderr') this.#takeText(line, (text) => this.#stderrTail.add(text))
     else if (this.#profile.parseLine === null) this.#takeText(line, (text) => this.#plain.add(text))
-    else if (line.cut) this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
+    else if (line.cut) this.#takeCut()
     else this.#takeEvents(parsed(this.#profile.parseLine, line.text))
+  }
+
+  /** Half an event cannot be read, but it shows that the work goes on. */
+  #takeCut(): void {
+    this.#onLife()
+    this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
   }
 
   #takeEvents(events: readonly AgentEvent[]): void {

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { execa } from 'execa'
+import { formatDuration } from '../base/duration.ts'
 import { oneLine } from '../base/text.ts'
-import { childEnvironment } from './environment.ts'
+import { newId } from '../domain/ids.ts'
+import { AgentProcess, type ProcessEnd } from './agent-process.ts'
+import type { Command } from './command.ts'
+import { childEnvironment, TASK_VARIABLE } from './environment.ts'
 import type { LoginCheck, Profile } from './profile.ts'
 import { findProgram } from './which.ts'
 
@@ -30,6 +33,7 @@ export interface CliProbe {
 }
 
 const LIMIT_MS = 10_000
+const MAX_OUTPUT = 100_000
 
 /** Looks a CLI up and asks it for its version and its login, each for 10 s at most. Throws only the signal's reason. */
 export async function probeCli(profile: Profile, options: ProbeOptions): Promise<CliProbe> {
@@ -67,22 +71,46 @@ async function asker(profile: Profile, options: ProbeOptions): Promise<Asker | n
   const env = environmentOf(profile, options)
   const path = await findProgram(profile.command.program, { path: env.PATH, cwd })
   if (path === null) return null
-  const answer = async (args: readonly string[]): Promise<Answer> => {
-    const result = await execa(path, args, {
-      cwd,
-      env,
-      extendEnv: false,
-      reject: false,
-      all: true,
-      stdin: 'ignore',
-      timeout: LIMIT_MS,
-      maxBuffer: 100_000,
-      ...(signal ? { cancelSignal: signal } : {}),
-    })
-    const { exitCode = -1, all: output = '', failed, shortMessage } = result
-    return { exitCode, output, failed, message: shortMessage ?? '' }
-  }
+  const answer = (args: readonly string[]) => askOnce({ program: path, args }, { cwd, env, signal })
   return { path, env, answer }
+}
+
+/** Asks one question. Some CLIs start helpers that hold the output open; what comes of a question is ended like a run. */
+async function askOnce(
+  question: Pick<Command, 'program' | 'args'>,
+  { cwd, env, signal }: { cwd: string; env: Readonly<Record<string, string>>; signal: AbortSignal | undefined },
+): Promise<Answer> {
+  const chunks: Uint8Array[] = []
+  let room = MAX_OUTPUT
+  const taskId = newId()
+  const child = new AgentProcess({
+    command: { ...question, stdin: null, promptFile: null },
+    cwd,
+    env: { ...env, [TASK_VARIABLE]: taskId },
+    taskId,
+    limits: { wallMs: LIMIT_MS, stallMs: 0, killGraceMs: 500, exitGraceMs: 0 },
+    onOutput(_, chunk) {
+      if (room > 0) chunks.push(chunk.subarray(0, room))
+      room -= chunk.length
+    },
+  })
+  const stop = () => child.end('cancelled')
+  if (signal?.aborted) stop()
+  signal?.addEventListener('abort', stop, { once: true })
+  const end = await child.result
+  signal?.removeEventListener('abort', stop)
+  const output = Buffer.concat(chunks).toString('utf8').trim()
+  const message = troubleOf(end)
+  const exitCode = end.kind === 'exited' ? (end.exitCode ?? -1) : -1
+  const words = message === null ? '' : `${[question.program, ...question.args].join(' ')} ${message}`
+  return { exitCode, output, failed: message !== null, message: words }
+}
+
+function troubleOf(end: ProcessEnd): string | null {
+  if (end.kind === 'not-started') return `cannot be started: ${end.message}`
+  if (end.endedBy === 'timeout') return `did not end within ${formatDuration(LIMIT_MS)}`
+  if (end.signal !== null) return `was ended by ${end.signal}`
+  return end.exitCode === 0 ? null : `exited with ${end.exitCode}`
 }
 
 /** What the CLI gets in a run, but for the task: there is none. */

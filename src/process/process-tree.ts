@@ -67,7 +67,7 @@ export function selectTree(
 }
 
 /** Signals the whole tree: its group at one stroke, as it may be forking, then each one that is elsewhere. */
-export async function signalTree(
+async function signalTree(
   target: TreeTarget,
   entries: readonly ProcessEntry[],
   { signal, table = systemTable() }: { signal: EndSignal; table?: ProcessTable },

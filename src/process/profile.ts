@@ -38,13 +38,13 @@ export type FailureReason =
   | 'permission-denied'
 
 /** One row of a profile's table of failures, tried in order on fatal `error` events only. */
-export interface FailureRule {
+interface FailureRule {
   readonly reason: FailureReason
   readonly match: RegExp | ((error: ToldError) => boolean)
 }
 
 /** The same for a CLI that gave up before it printed events: tried on what it wrote to stderr. */
-export interface StderrRule {
+interface StderrRule {
   readonly reason: FailureReason
   readonly match: RegExp
 }

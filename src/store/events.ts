@@ -28,16 +28,6 @@ export async function recentEvents(redis: Redis, stream: string, count: number):
   return placed(entries.reverse())
 }
 
-/** Waits at most `blockMs` for the events after `from`. An empty answer means that none came. */
-export async function nextEvents(
-  redis: Redis,
-  stream: string,
-  from: string,
-  blockMs: number,
-): Promise<PlacedEvent[]> {
-  return placed(await nextEntries(redis, stream, from, blockMs))
-}
-
 /** Waits at most `blockMs` for the entries of a stream after `from`. */
 export async function nextEntries(
   redis: Redis,

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 
 /** What survives a crash of the server. `unknown`: it does not tell (managed services forbid CONFIG). */
-export type Persistence = 'append-only' | 'snapshots' | 'none' | 'unknown'
+type Persistence = 'append-only' | 'snapshots' | 'none' | 'unknown'
 
 export interface ServerInfo {
   readonly version: string

@@ -333,14 +333,19 @@ describe('a town with a worker', () => {
   })
 
   it('asks the worker to stop, and waits until it has', async () => {
-    const { start, agents, cli: command } = await working()
+    const { start, agents, cli: command, redis: connect } = await working()
     await command('assign', 'worker-1', 'x')
     const run = await agents.next()
+    const redis = await connect()
     expect((await command('kill', 'worker-1')).stdout).toBe(
       'worker-1 is asked to stop: it finishes its run first\n',
     )
     expect((await command('list')).stdout).toMatch(/worker-1 +draining/)
     const kill = start('kill', 'worker-1', '--wait')
+    await until(
+      async () => /:kill:.*cmd=xread/.test(String(await redis.client('LIST'))),
+      'the wait has begun',
+    )
     await run.stdout('done\n')
     await run.exit(0)
     expect(await kill.exit).toBe(0)

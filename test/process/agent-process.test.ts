@@ -8,7 +8,7 @@ import { deferred } from '../../src/base/deferred.ts'
 import { OutputReader } from '../../src/process/output-reader.ts'
 import type { Profile } from '../../src/process/profile.ts'
 import { until } from '../rig/until.ts'
-import { census, environmentFor, exitedEnd, gather, isAlive, useChildren } from './children.ts'
+import { environmentFor, exitedEnd, gather, isAlive, useChildren } from './children.ts'
 
 const rig = useChildren()
 

@@ -100,6 +100,13 @@ describe('a town at a glance', () => {
     ])
   })
 
+  it('counts what a dead worker had in hand among what waits', async () => {
+    const lease = await register()
+    await start(lease, await assign(lease))
+    await here.redis.del(lease.agent.lease)
+    expect(await viewAgents(here.redis, here.town)).toMatchObject([{ running: false, waiting: 1 }])
+  })
+
   it('knows a worker by its lease and an agent of tt by its heartbeat', async () => {
     const lease = await register()
     const fresh = newId()

@@ -40,6 +40,9 @@ export function startProgram(
     stdio: 'pipe',
   })
   let [stdout, stderr] = ['', '']
+  // A character may lie in two chunks.
+  child.stdout.setEncoding('utf8')
+  child.stderr.setEncoding('utf8')
   child.stdout.on('data', (chunk) => {
     stdout += chunk
   })

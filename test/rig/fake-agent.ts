@@ -9,7 +9,7 @@ import { type Deferred, deferred } from '../../src/base/deferred.ts'
 const PROGRAM = fileURLToPath(new URL('./fake-agent-program.mjs', import.meta.url))
 
 /** What a fake agent says of itself when it starts. */
-export interface Hello {
+interface Hello {
   readonly pid: number
   readonly argv: readonly string[]
   readonly cwd: string
@@ -18,7 +18,7 @@ export interface Hello {
 }
 
 /** One run of the fake agent, in the hand of the test. */
-export class FakeRun {
+class FakeRun {
   readonly hello: Hello
   /** Settles when the process is gone or hung up. */
   readonly gone: Promise<void>

@@ -15,7 +15,7 @@ export type ModelStep =
 export type ModelScript = readonly ModelStep[]
 
 /** One request that a CLI made, as far as it was readable. */
-export interface ModelRequest {
+interface ModelRequest {
   method: string
   path: string
   headers: IncomingMessage['headers']

@@ -2,7 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cutBytes, cutChars, nearest, oneLine } from '../../src/base/text.ts'
 
-const anyText = fc.string({ unit: fc.oneof(fc.constantFrom('a', 'ä', '€', '😀', '\n'), fc.string({ unit: 'binary', maxLength: 1 })) })
+const anyText = fc.string({
+  unit: fc.oneof(fc.constantFrom('a', 'ä', '€', '😀', '\n'), fc.string({ unit: 'binary', maxLength: 1 })),
+})
 const hasHalf = (text: string) => /\p{Surrogate}/u.test(text)
 
 describe('cutBytes', () => {

@@ -148,15 +148,18 @@ describe('unlessAborted', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
-  it.each(['before', 'after'])('rejects with the reason of a signal that aborts %s the call', async (when) => {
-    const stop = new AbortController()
-    const never = deferred()
-    if (when === 'before') stop.abort(new Error('over'))
-    const waited = unlessAborted(never.promise, stop.signal)
-    stop.abort(new Error('over'))
-    await expect(waited).rejects.toThrow('over')
-    expect(getEventListeners(stop.signal, 'abort')).toEqual([])
-  })
+  it.each(['before', 'after'])(
+    'rejects with the reason of a signal that aborts %s the call',
+    async (when) => {
+      const stop = new AbortController()
+      const never = deferred()
+      if (when === 'before') stop.abort(new Error('over'))
+      const waited = unlessAborted(never.promise, stop.signal)
+      stop.abort(new Error('over'))
+      await expect(waited).rejects.toThrow('over')
+      expect(getEventListeners(stop.signal, 'abort')).toEqual([])
+    },
+  )
 
   it('lets a later failure of the promise go', async () => {
     const late = deferred()

@@ -58,10 +58,7 @@ const WIRE: readonly (readonly [string, MessageBody])[] = [
   ['"type":"ping"', { type: 'ping' }],
   ['"type":"pong"', { type: 'pong' }],
   ['"type":"shutdown"', { type: 'shutdown' }],
-  [
-    '"type":"custom","kind":"k","payload":"{\\"a\\":1}"',
-    { type: 'custom', kind: 'k', payload: '{"a":1}' },
-  ],
+  ['"type":"custom","kind":"k","payload":"{\\"a\\":1}"', { type: 'custom', kind: 'k', payload: '{"a":1}' }],
 ]
 
 describe('a message of Tinytown', () => {
@@ -195,13 +192,12 @@ describe('decodeMessage', () => {
   })
 
   it('never throws, whatever the text', () => {
-    const values = fc.record(
-      Object.fromEntries(Object.keys(GOOD).map((name) => [name, fc.anything()])),
-      { requiredKeys: [] },
-    )
-    const mostlyGood = fc.tuple(fc.constantFrom(...Object.keys(GOOD)), fc.jsonValue()).map(([name, value]) =>
-      JSON.stringify({ ...GOOD, [name]: value }),
-    )
+    const values = fc.record(Object.fromEntries(Object.keys(GOOD).map((name) => [name, fc.anything()])), {
+      requiredKeys: [],
+    })
+    const mostlyGood = fc
+      .tuple(fc.constantFrom(...Object.keys(GOOD)), fc.jsonValue())
+      .map(([name, value]) => JSON.stringify({ ...GOOD, [name]: value }))
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json(), mostlyGood, values.map(jsonOf)), (raw) => {
         const answer = decodeMessage(raw)
@@ -267,7 +263,9 @@ const message: fc.Arbitrary<Message> = fc
     to: id,
     body,
     priority: fc.constantFrom(...PRIORITIES),
-    createdAt: fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) }).map((date) => date.toISOString()),
+    createdAt: fc
+      .date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) })
+      .map((date) => date.toISOString()),
     correlationId: fc.option(id, { nil: undefined }),
   })
   .map(({ correlationId, ...rest }) => ({ ...rest, ...(correlationId ? { correlationId } : {}) }))
@@ -283,7 +281,12 @@ describe('encodeMessage', () => {
 })
 
 describe('newMessage', () => {
-  const from = { from: SUPERVISOR_ID, to: AGENT, body: { type: 'ping' }, createdAt: '2026-11-21T09:05:50Z' } as const
+  const from = {
+    from: SUPERVISOR_ID,
+    to: AGENT,
+    body: { type: 'ping' },
+    createdAt: '2026-11-21T09:05:50Z',
+  } as const
 
   it('makes an id and normal priority', () => {
     const [one, two] = [newMessage(from), newMessage(from)]

@@ -10,7 +10,11 @@ const BARE: PromptParts = { description: 'Fix the bug', tags: [], notes: [] }
 describe('composePrompt', () => {
   it.each<[string, Partial<PromptParts>, string]>([
     ['the task alone', {}, 'Fix the bug'],
-    ['a role', { role: 'reviewer' }, '# Your role\n\nYou are the reviewer of this team.\n\n# Task\n\nFix the bug'],
+    [
+      'a role',
+      { role: 'reviewer' },
+      '# Your role\n\nYou are the reviewer of this team.\n\n# Task\n\nFix the bug',
+    ],
     [
       'the instructions of a role instead of its name',
       { role: 'reviewer', roleInstructions: '\nRead only.\n' },
@@ -72,7 +76,13 @@ describe('WorkerError', () => {
   it('carries its code, its remedy and its cause', () => {
     const cause = new Error('inner')
     const error = new WorkerError('config', 'outer', { remedy: 'do this', cause })
-    expect(error).toMatchObject({ name: 'WorkerError', code: 'config', message: 'outer', remedy: 'do this', cause })
+    expect(error).toMatchObject({
+      name: 'WorkerError',
+      code: 'config',
+      message: 'outer',
+      remedy: 'do this',
+      cause,
+    })
     expect(asWorkerError(error)).toBe(error)
   })
 

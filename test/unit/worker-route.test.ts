@@ -6,7 +6,9 @@ import { type Route, routeMessage } from '../../src/worker/route.ts'
 const TASK = newId()
 
 function routed(body: MessageBody): Route {
-  const message = { ...newMessage({ from: SUPERVISOR_ID, to: newId(), body, createdAt: '2026-11-21T09:05:50Z' }) }
+  const message = {
+    ...newMessage({ from: SUPERVISOR_ID, to: newId(), body, createdAt: '2026-11-21T09:05:50Z' }),
+  }
   const route = routeMessage({ ...message, id: 'message-1' }, { state: 'working', currentTask: TASK })
   return route
 }

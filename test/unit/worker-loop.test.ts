@@ -1,0 +1,290 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import type { WorkerEvent } from '../../src/domain/worker-event.ts'
+import type { Claim } from '../../src/store/inbox.ts'
+import type { Handled } from '../../src/worker/attempt.ts'
+import { Control } from '../../src/worker/control.ts'
+import { agentStateOf, Lifecycle, type Phase } from '../../src/worker/lifecycle.ts'
+import { type LoopTools, runLoop } from '../../src/worker/loop.ts'
+import type { Trouble } from '../../src/worker/run.ts'
+
+const slept = vi.hoisted(() => [] as { ms: number; signal: AbortSignal | undefined }[])
+
+// The waits are written down and are over at once.
+vi.mock('../../src/base/clock.ts', async (original) => ({
+  ...(await original<typeof import('../../src/base/clock.ts')>()),
+  sleep: async (ms: number, signal?: AbortSignal) => {
+    slept.push({ ms, signal })
+    await new Promise(setImmediate)
+    return !signal?.aborted
+  },
+}))
+
+beforeEach(() => void slept.splice(0))
+
+const NOT_INSTALLED: Trouble = { reason: 'not-installed', detail: 'no such program' }
+const message = (raw: string): Claim => ({ kind: 'message', raw })
+
+interface Script {
+  /** What the claims find, in turn; then the loop is told to drain. */
+  readonly claims?: readonly Claim[]
+  /** What comes of the messages, in turn; then they run. */
+  readonly handled?: readonly Handled[]
+  /** What the looks at the surroundings find, in turn; then all is well. */
+  readonly inspected?: readonly (Trouble | null)[]
+  readonly once?: boolean
+  readonly maxRounds?: number
+}
+
+/** Runs a loop on tools that do what the script says, and tells what it did. */
+async function loopOn(script: Script, change: (tools: LoopTools) => Partial<LoopTools> = () => ({})) {
+  const [claims, handled, inspected] = [script.claims, script.handled, script.inspected].map((list) => [
+    ...(list ?? []),
+  ])
+  const steps: string[] = []
+  const events: WorkerEvent[] = []
+  const emit = (event: WorkerEvent) => void events.push(event)
+  const control = new Control()
+  const lifecycle = new Lifecycle(emit)
+  const tools: LoopTools = {
+    inspect: async () => (inspected?.shift() as Trouble | undefined) ?? null,
+    claim: async () => {
+      const claim = claims?.shift() as Claim | undefined
+      if (!claim) control.drain('the script is over')
+      return claim ?? { kind: 'empty' }
+    },
+    handle: async (raw) => {
+      steps.push(`handle ${raw}`)
+      return (handled?.shift() as Handled | undefined) ?? { kind: 'ran' }
+    },
+    wait: async () => void steps.push('wait'),
+    sayBroken: async ({ detail }) => void steps.push(`broken: ${detail}`),
+    sayIdle: async () => void steps.push('idle'),
+    lifecycle,
+    control,
+    emit,
+    once: script.once ?? false,
+    maxRounds: script.maxRounds ?? 0,
+  }
+  const end = await runLoop({ ...tools, ...change(tools) })
+  return { end, steps, events, control, phase: lifecycle.phase }
+}
+
+const typesOf = (events: readonly WorkerEvent[]) => events.map(({ type }) => type)
+
+describe('runLoop', () => {
+  it('handles one message after another until it is told to drain', async () => {
+    const { end, steps, control } = await loopOn({ claims: [message('a'), { kind: 'empty' }, message('b')] })
+    expect(end).toBe('drained')
+    expect(steps).toEqual(['idle', 'handle a', 'wait', 'handle b'])
+    expect(control.draining.reason).toBe('the script is over')
+  })
+
+  it('says idle once, when it begins', async () => {
+    const { events } = await loopOn({ claims: [message('a'), message('b')] })
+    expect(events).toEqual([{ type: 'state', from: 'starting', to: 'idle' }])
+  })
+
+  it('claims nothing when it is told to drain before it begins', async () => {
+    const claim = vi.fn()
+    const { end } = await loopOn({}, ({ control }) => {
+      control.drain('early')
+      return { claim }
+    })
+    expect(end).toBe('drained')
+    expect(claim).not.toHaveBeenCalled()
+  })
+
+  it('does not begin with a message that it claimed while it was told to drain', async () => {
+    const { end, steps } = await loopOn({}, ({ control }) => ({
+      claim: async () => {
+        control.drain('meanwhile')
+        return message('a')
+      },
+    }))
+    expect(end).toBe('drained')
+    expect(steps).toEqual(['idle'])
+  })
+
+  it('drains after a shutdown message and a requested stop', async () => {
+    const told = await loopOn({ claims: [message('a'), message('b')], handled: [{ kind: 'drain' }] })
+    expect([told.end, told.control.draining.reason]).toEqual(['drained', 'shutdown message'])
+    expect(told.steps).toEqual(['idle', 'handle a'])
+    const stopped = await loopOn({ claims: [{ kind: 'stopping' }, message('b')] })
+    expect([stopped.end, stopped.control.draining.reason]).toEqual(['drained', 'stop requested'])
+    expect(stopped.steps).toEqual(['idle'])
+  })
+
+  it('ends when its agent was deleted', async () => {
+    const { end, events } = await loopOn({ claims: [{ kind: 'evicted' }, message('a')] })
+    expect(end).toBe('evicted')
+    expect(typesOf(events)).toEqual(['state', 'evicted'])
+  })
+
+  it('lets a failure of a claim through', async () => {
+    const claim = () => Promise.reject(new Error('lost'))
+    await expect(loopOn({}, () => ({ claim }))).rejects.toThrow('lost')
+  })
+})
+
+describe('runLoop with `once`', () => {
+  it('ends when there is nothing more, without a wait', async () => {
+    const claims = [message('a'), message('b'), { kind: 'empty' } as const, message('c')]
+    const { end, steps } = await loopOn({ once: true, claims })
+    expect(end).toBe('empty')
+    expect(steps).toEqual(['idle', 'handle a', 'handle b'])
+  })
+
+  it('ends when it is paused', async () => {
+    const { end } = await loopOn({ once: true, claims: [{ kind: 'paused' }, message('a')] })
+    expect(end).toBe('empty')
+    expect(slept).toEqual([])
+  })
+
+  it('ends as broken when the CLI is missing', async () => {
+    const { end, steps } = await loopOn({ once: true, inspected: [NOT_INSTALLED], claims: [message('a')] })
+    expect(end).toBe('broken')
+    expect(steps).toEqual(['broken: no such program'])
+    expect(slept).toEqual([])
+  })
+
+  it('ends as broken when a message was held', async () => {
+    const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
+    const { end, steps } = await loopOn({ once: true, handled, claims: [message('a'), message('b')] })
+    expect(end).toBe('broken')
+    expect(steps).toEqual(['idle', 'handle a'])
+    expect(slept).toEqual([])
+  })
+})
+
+describe('runLoop with a number of rounds', () => {
+  it('ends after so many runs', async () => {
+    const { end, steps } = await loopOn({ maxRounds: 2, claims: ['a', 'b', 'c'].map(message) })
+    expect(end).toBe('rounds')
+    expect(steps).toEqual(['idle', 'handle a', 'handle b'])
+  })
+
+  it('counts only what ran', async () => {
+    const handled: Handled[] = [{ kind: 'no-run' }, { kind: 'held', trouble: NOT_INSTALLED }, { kind: 'ran' }]
+    const { end, steps } = await loopOn({ maxRounds: 1, handled, claims: ['a', 'b', 'c', 'd'].map(message) })
+    expect(end).toBe('rounds')
+    expect(steps.filter((step) => step.startsWith('handle'))).toEqual(['handle a', 'handle b', 'handle c'])
+  })
+})
+
+describe('runLoop in broken surroundings', () => {
+  it('claims nothing, looks again later and later, and is idle when they are mended', async () => {
+    const inspected = [NOT_INSTALLED, NOT_INSTALLED, NOT_INSTALLED, null]
+    const { end, steps, events } = await loopOn({ inspected, claims: [message('a')] })
+    expect(end).toBe('drained')
+    expect(steps).toEqual(['broken: no such program', 'idle', 'handle a'])
+    expect(typesOf(events)).toEqual(['state', 'surroundings-broken', 'surroundings-mended', 'state'])
+    expect(events[0]).toEqual({ type: 'state', from: 'starting', to: 'error', why: 'not-installed' })
+    expect(events[1]).toMatchObject({ ...NOT_INSTALLED, retryMs: slept[0]?.ms })
+  })
+
+  it('never waits longer than half a minute', async () => {
+    await loopOn({ inspected: Array.from({ length: 30 }, () => NOT_INSTALLED) })
+    const waits = slept.map(({ ms }) => ms)
+    expect(waits).toHaveLength(30)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(30_000)
+    for (const [index, least] of [800, 1600, 3200, 6400, 12_800, 24_000].entries()) {
+      expect(waits[index]).toBeGreaterThanOrEqual(least)
+    }
+  })
+
+  it('stops waiting when it is told to drain', async () => {
+    const { end } = await loopOn({}, ({ control }) => ({
+      inspect: async () => {
+        if (slept.length === 2) control.drain('enough')
+        return NOT_INSTALLED
+      },
+    }))
+    expect(end).toBe('drained')
+    expect(slept.at(-1)?.signal?.aborted).toBe(true)
+  })
+
+  it('backs off from hold to hold, and begins anew after a run', async () => {
+    const held: Handled = { kind: 'held', trouble: NOT_INSTALLED }
+    const handled: Handled[] = [held, held, held, { kind: 'ran' }, held]
+    await loopOn({ handled, claims: ['a', 'a', 'a', 'a', 'b'].map(message) })
+    const waits = slept.map(({ ms }) => ms)
+    expect(waits).toHaveLength(4)
+    for (const [index, most] of [1000, 2000, 4000, 1000].entries()) {
+      expect(waits[index]).toBeLessThanOrEqual(most)
+      expect(waits[index]).toBeGreaterThanOrEqual(most * 0.8)
+    }
+  })
+
+  it('stands as broken while it waits after a hold', async () => {
+    const phases: Phase[] = []
+    const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
+    await loopOn({ handled, claims: [message('a')] }, ({ lifecycle, inspect }) => ({
+      inspect: () => {
+        phases.push(lifecycle.phase)
+        return inspect()
+      },
+    }))
+    expect(phases.map(({ name }) => name)).toEqual(['starting', 'broken'])
+  })
+})
+
+describe('runLoop with a pause', () => {
+  it('says once that it is paused, looks every second, and says that it goes on', async () => {
+    const claims = [
+      ...Array.from({ length: 3 }, () => ({ kind: 'paused' }) as const),
+      { kind: 'empty' } as const,
+    ]
+    const { steps, events } = await loopOn({ claims })
+    expect(slept.map(({ ms }) => ms)).toEqual([1000, 1000, 1000])
+    expect(typesOf(events)).toEqual(['state', 'state', 'paused', 'state', 'resumed'])
+    expect(steps).toEqual(['idle', 'wait'])
+  })
+
+  it('stays paused until it is told to stop', async () => {
+    const { end, events } = await loopOn({ claims: [{ kind: 'paused' }, { kind: 'stopping' }] })
+    expect(end).toBe('drained')
+    expect(typesOf(events)).toContain('paused')
+  })
+})
+
+describe('Control', () => {
+  it('keeps the first reason of each end, and drains when it halts', () => {
+    const control = new Control()
+    control.drain('first')
+    control.drain('second')
+    expect([control.draining.reason, control.halting.aborted]).toEqual(['first', false])
+    control.halt('lease-lost')
+    control.halt('shutdown')
+    expect([control.draining.reason, control.halting.reason]).toEqual(['first', 'lease-lost'])
+    const halted = new Control()
+    halted.halt('shutdown')
+    expect(halted.draining.reason).toBe('shutdown')
+  })
+})
+
+describe('Lifecycle', () => {
+  const cancel = new AbortController()
+
+  it.each<[Phase, string]>([
+    [{ name: 'starting' }, 'starting'],
+    [{ name: 'idle' }, 'idle'],
+    [{ name: 'paused' }, 'paused'],
+    [{ name: 'working', taskId: 't', cancel }, 'working'],
+    [{ name: 'broken', detail: 'd', tries: 1 }, 'error'],
+    [{ name: 'stopped' }, 'stopped'],
+  ])('stands in the record as the state of its phase: %j is %s', (phase, state) => {
+    expect(agentStateOf(phase)).toBe(state)
+  })
+
+  it('tells a change of state, and nothing when the state stays', () => {
+    const events: WorkerEvent[] = []
+    const lifecycle = new Lifecycle((event) => void events.push(event))
+    lifecycle.enter({ name: 'broken', detail: 'd', tries: 1 }, 'config')
+    lifecycle.enter({ name: 'broken', detail: 'd', tries: 2 }, 'config')
+    lifecycle.enter({ name: 'idle' })
+    expect(events).toEqual([
+      { type: 'state', from: 'starting', to: 'error', why: 'config' },
+      { type: 'state', from: 'error', to: 'idle' },
+    ])
+  })
+})
