@@ -39,6 +39,10 @@ export const claude: Profile = {
     command: { args: ['auth', 'status'], loggedIn: ({ exitCode }) => exitCode === 0 },
     remedy: 'claude auth login, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN',
   },
+  asRoot: {
+    variable: 'IS_SANDBOX',
+    remedy: 'run the worker as another user, or set IS_SANDBOX=1 where the machine is a sandbox',
+  },
   install: 'npm install -g @anthropic-ai/claude-code',
   upstreamCommands: ['claude --print --dangerously-skip-permissions'],
   parseLine: parseClaudeLine,

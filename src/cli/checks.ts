@@ -2,6 +2,7 @@ import { access, constants, statfs } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { gitRoot } from '../config/git.ts'
 import { asWorkerError, messageOf } from '../domain/errors.ts'
+import { rootRefusal } from '../process/as-root.ts'
 import { probeCli } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
 import { findProgram } from '../process/which.ts'
@@ -225,6 +226,11 @@ async function checkCli(profile: Profile, context: Context, { env, signal }: Che
   if (login === 'no') {
     const remedy = profile.login?.remedy
     return { name, status: 'fail', detail: `${version}, not logged in`, ...(remedy ? { remedy } : {}) }
+  }
+  const refusal = rootRefusal(profile, { ...env, ...profile.env.set })
+  if (refusal !== null) {
+    const remedy = profile.asRoot?.remedy
+    return { name, status: 'fail', detail: refusal, ...(remedy ? { remedy } : {}) }
   }
   const { tested } = profile.version
   const told = login === 'yes' ? `${version}, logged in` : version

@@ -78,7 +78,11 @@ async function asker(profile: Profile, options: ProbeOptions): Promise<Asker | n
 /** Asks one question. Some CLIs start helpers that hold the output open; what comes of a question is ended like a run. */
 async function askOnce(
   question: Pick<Command, 'program' | 'args'>,
-  { cwd, env, signal }: { cwd: string; env: Readonly<Record<string, string>>; signal: AbortSignal | undefined },
+  {
+    cwd,
+    env,
+    signal,
+  }: { cwd: string; env: Readonly<Record<string, string>>; signal: AbortSignal | undefined },
 ): Promise<Answer> {
   const chunks: Uint8Array[] = []
   let room = MAX_OUTPUT

@@ -77,6 +77,8 @@ export interface Profile {
   readonly env: { readonly pass: readonly string[]; readonly set: Readonly<Record<string, string>> }
   readonly version: { readonly args: readonly string[]; readonly tested: readonly string[] }
   readonly login: LoginCheck | null
+  /** The variable without which it refuses to run as root, and what to do. */
+  readonly asRoot?: { readonly variable: string; readonly remedy: string }
   /** The command that installs it. */
   readonly install: string
   /** Tinytown's own preset command lines for this CLI, which this profile replaces. */

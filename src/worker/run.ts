@@ -4,6 +4,7 @@ import type { Id } from '../domain/ids.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { AgentProcess } from '../process/agent-process.ts'
+import { rootRefusal } from '../process/as-root.ts'
 import { classify } from '../process/classify.ts'
 import { buildCommand, type Command } from '../process/command.ts'
 import { childEnvironment } from '../process/environment.ts'
@@ -68,6 +69,8 @@ async function inspect(options: RunnerOptions, cwd: string): Promise<Trouble | n
     const detail = `${profile.id} is not installed (${profile.command.program}: ${place}); install it: ${profile.install}`
     return { reason: 'not-installed', detail }
   }
+  const refusal = rootRefusal(profile, environmentOf(options, ''))
+  if (refusal !== null) return { reason: 'config', detail: refusal }
   return folderExists(cwd) ? null : { reason: 'config', detail: `The working folder ${cwd} does not exist` }
 }
 

@@ -10,6 +10,7 @@ import { formatDuration } from '../../base/duration.ts'
 import { Stream, type Watch } from '../../client/watch.ts'
 import type { TownEvent } from '../../domain/event.ts'
 import type { Task } from '../../domain/task.ts'
+import { rootRefusal } from '../../process/as-root.ts'
 import { probeCli } from '../../process/probe.ts'
 import { bootstrap } from '../../server/install.ts'
 import { stopLocalRedis } from '../../server/stop.ts'
@@ -77,8 +78,14 @@ async function runDemo({ flags, terminal, env: outer, signal }: Invocation): Pro
 async function chooseCli(terminal: Terminal, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<string> {
   for (const profile of profiles.filter(({ login }) => login !== null)) {
     const { path, login } = await probeCli(profile, { env, signal })
-    if (path !== null && login === 'yes') return profile.id
-    say(terminal, profile.id, path === null ? 'not installed' : `not logged in (${profile.login?.remedy})`)
+    const obstacle =
+      path === null
+        ? 'not installed'
+        : login === 'yes'
+          ? rootRefusal(profile, env)
+          : `not logged in (${profile.login?.remedy})`
+    if (obstacle === null) return profile.id
+    say(terminal, profile.id, obstacle)
   }
   return 'demo'
 }
