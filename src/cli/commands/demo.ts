@@ -8,6 +8,7 @@ import { profiles } from '../../../workers/index.ts'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
 import { Stream, type Watch } from '../../client/watch.ts'
+import { WorkerError } from '../../domain/errors.ts'
 import type { TownEvent } from '../../domain/event.ts'
 import type { Task } from '../../domain/task.ts'
 import { rootRefusal } from '../../process/as-root.ts'
@@ -20,10 +21,12 @@ import { assignTask, getTask } from '../../store/tasks.ts'
 import type { Command, Invocation } from '../command.ts'
 import { type Context, loadContext, type OpenTown, openTown } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
+import { chosenProfile } from '../profile.ts'
 import type { Terminal } from '../terminal.ts'
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
 const WORKER_NAME = 'demo-1'
+const WITHOUT_MODEL = 'Without a model: tinytown-worker demo --cli demo'
 const TASK_TEXT =
   'Write a file hello-from-tinytown.md with one friendly sentence in it, then say in one sentence what you did.'
 
@@ -94,7 +97,8 @@ async function show(demo: Demo): Promise<number> {
   const { terminal, root, env, closers, cli } = demo
   await writeFile(join(root, 'tinytown.toml'), 'name = "demo"\n')
   say(terminal, 'town', `${root}, a scratch folder`)
-  const context = loadContext({ town: root }, env)
+  const context = loadContext({ town: root, cli }, env)
+  chosenProfile(context)
   const socketPath = context.target.kind === 'local' ? context.target.socketPath : ''
   const pidFile = join(root, '.tt', 'redis.pid')
   closers.add(() => stopLocalRedis({ socketPath, pidFile }))
@@ -131,7 +135,8 @@ async function runTask({ terminal, signal }: Demo, { town, stream, worker }: Sce
   let taskId: string | null = null
   for (;;) {
     signal.throwIfAborted()
-    if (worker.process.exitCode !== null) throw new Error(`The worker ended early:\n${worker.words()}`)
+    if (worker.process.exitCode !== null)
+      throw new WorkerError('internal', `The worker ended early:\n${worker.words()}`)
     const wake = await stream.next()
     const output = Object.entries(wake.entries).flatMap(([name, list]) => (name === keys.events ? [] : list))
     for (const { text } of pieces(output)) terminal.line(indent(terminal, text))
@@ -139,7 +144,8 @@ async function runTask({ terminal, signal }: Demo, { town, stream, worker }: Sce
     if (taskId === null) {
       const ready = wake.events.find(({ new_state }) => new_state === 'Idle' || new_state === 'Error')
       if (!ready) continue
-      if (ready.new_state === 'Error') throw new Error(ready.message)
+      if (ready.new_state === 'Error')
+        throw new WorkerError('not-installed', ready.message, { remedy: WITHOUT_MODEL })
       const agent = await findAgent(redis, keys, WORKER_NAME)
       stream.add(keys.agent(agent.id).output, '0-0')
       const newTask = { description: TASK_TEXT, tags: [], priority: 'normal' } as const
@@ -171,7 +177,7 @@ async function tellTask(terminal: Terminal, task: Task, root: string): Promise<n
     terminal.line(indent(terminal, file.trimEnd()))
   }
   if (task.state === 'completed') return EXIT.done
-  terminal.note(`The CLI failed (${task.reason}). Without a model: tinytown-worker demo --cli demo`)
+  terminal.note(`The CLI failed (${task.reason}). ${WITHOUT_MODEL}`)
   return EXIT.taskFailed
 }
 
