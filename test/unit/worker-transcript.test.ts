@@ -63,7 +63,7 @@ describe('the file of a transcript', () => {
   it('keeps what an earlier attempt wrote', async () => {
     for (const word of ['one ', 'two']) {
       const { transcript } = open()
-      transcript.raw(Buffer.from(word))
+      await transcript.raw(Buffer.from(word))
       await transcript.close()
     }
     expect(readFileSync(join(folder, 'logs', 'task.log'), 'utf8')).toBe('one two')
@@ -75,7 +75,7 @@ describe('the file of a transcript', () => {
     let waits = 0
     for (let count = 0; count < 20; count += 1) {
       const taken = transcript.raw(chunk)
-      if (taken) waits += 1
+      if (taken !== undefined) waits += 1
       await taken
     }
     await transcript.close()
