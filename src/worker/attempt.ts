@@ -107,17 +107,20 @@ async function attempt(
 ): Promise<Handled> {
   const { lease, lifecycle, write } = tools
   const { taskId, description } = route
+  if (description?.trim() === '') return await putAside(raw, 'The message has no text', tools)
   const start = { raw, taskId, startId: newId(), cli: tools.cli, ...(description ? { description } : {}) }
   const started = await write(() => startTask(lease, start))
   if (started.kind !== 'started') return await skip(raw, taskId, started, tools)
   const work: Work = { raw, message, route, started }
   const cancel = new AbortController()
   lifecycle.enter({ name: 'working', taskId, cancel })
+  let handled: Handled = { kind: 'no-run' }
   try {
     const outcome = await runTask(work, cancel.signal, tools)
-    return await conclude(work, decide(outcome), tools)
+    handled = await conclude(work, decide(outcome), tools)
+    return handled
   } finally {
-    lifecycle.enter({ name: 'idle' })
+    if (handled.kind !== 'held') lifecycle.enter({ name: 'idle' })
   }
 }
 

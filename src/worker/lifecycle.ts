@@ -10,8 +10,8 @@ export type Phase =
   | { readonly name: 'paused' }
   /** `cancel` ends the run because somebody cancelled the task. */
   | { readonly name: 'working'; readonly taskId: Id; readonly cancel: AbortController }
-  /** The CLI or its folder is missing; nothing is claimed. */
-  | { readonly name: 'broken'; readonly detail: string; readonly tries: number }
+  /** The CLI or its folder is missing: found by a look before the claim, or only by the start of a run. */
+  | { readonly name: 'broken'; readonly by: 'look' | 'start'; readonly tries: number }
   | { readonly name: 'stopped' }
 
 /** The word for a phase in the agent's record. */

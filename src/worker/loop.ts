@@ -30,7 +30,7 @@ export interface LoopTools {
 }
 
 /** Why the loop ended. */
-export type LoopEnd = 'drained' | 'empty' | 'rounds' | 'broken' | 'evicted'
+export type LoopEnd = 'drained' | 'empty' | 'paused' | 'rounds' | 'broken' | 'evicted'
 
 /** Claims and handles one message after another until it is told to drain. */
 export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
@@ -45,13 +45,21 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
     const claim = await tools.claim()
     // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
     if (tools.control.draining.aborted) break
+    if (claim.kind !== 'paused' && tools.lifecycle.phase.name === 'paused') {
+      tools.lifecycle.enter({ name: 'idle' }, 'resumed')
+      tools.emit({ type: 'resumed' })
+    }
     if (claim.kind === 'message') {
       const handled = await tools.handle(claim.raw)
       if (handled.kind === 'drain') tools.control.drain('shutdown message')
-      if (handled.kind === 'ran') rounds += 1
-      held = handled.kind === 'held' ? held + 1 : 0
+      if (handled.kind === 'ran') {
+        rounds += 1
+        if (held > 0) tools.emit({ type: 'surroundings-mended' })
+        held = 0
+      }
       if (handled.kind === 'held') {
-        await standBroken(handled.trouble, held, tools)
+        held += 1
+        await standBroken({ by: 'start', trouble: handled.trouble, tries: held }, tools)
         if (tools.once) return 'broken'
       }
       continue
@@ -65,10 +73,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
 async function rest(kind: Exclude<Claim['kind'], 'message'>, tools: LoopTools): Promise<LoopEnd | null> {
   const { lifecycle, control, emit } = tools
-  if (kind !== 'paused' && lifecycle.phase.name === 'paused') {
-    lifecycle.enter({ name: 'idle' }, 'resumed')
-    emit({ type: 'resumed' })
-  }
+  if (lifecycle.phase.name === 'broken') await mend(tools)
   switch (kind) {
     case 'empty':
       if (tools.once) return 'empty'
@@ -79,7 +84,7 @@ async function rest(kind: Exclude<Claim['kind'], 'message'>, tools: LoopTools): 
         lifecycle.enter({ name: 'paused' })
         emit({ type: 'paused' })
       }
-      if (tools.once) return 'empty'
+      if (tools.once) return 'paused'
       await sleep(PAUSE_POLL_MS, control.draining)
       return null
     case 'stopping':
@@ -95,27 +100,37 @@ async function rest(kind: Exclude<Claim['kind'], 'message'>, tools: LoopTools): 
 
 /** Looks whether a run could start. While it could not, the agent says `error` and the tasks stay queued. */
 async function inOrder(tools: LoopTools): Promise<boolean> {
-  const { lifecycle, emit } = tools
+  const { lifecycle } = tools
   const trouble = await tools.inspect()
   const { phase } = lifecycle
   if (!trouble) {
-    if (phase.name === 'broken') emit({ type: 'surroundings-mended' })
-    if (phase.name === 'broken' || phase.name === 'starting') {
+    if (phase.name === 'starting') {
       await tools.sayIdle()
       lifecycle.enter({ name: 'idle' })
     }
+    // What only the start of a run showed is mended when a run has started.
+    if (phase.name === 'broken' && phase.by === 'look') await mend(tools)
     return true
   }
   const tries = phase.name === 'broken' ? phase.tries + 1 : 1
   if (tries === 1) await tools.sayBroken(trouble)
-  await standBroken(trouble, tries, tools)
+  await standBroken({ by: 'look', trouble, tries }, tools)
   return false
 }
 
+async function mend({ emit, sayIdle, lifecycle }: LoopTools): Promise<void> {
+  await sayIdle()
+  lifecycle.enter({ name: 'idle' })
+  emit({ type: 'surroundings-mended' })
+}
+
 /** Says once what is broken, and waits longer from try to try. */
-async function standBroken(trouble: Trouble, tries: number, tools: LoopTools): Promise<void> {
+async function standBroken(
+  { by, trouble, tries }: { by: 'look' | 'start'; trouble: Trouble; tries: number },
+  tools: LoopTools,
+): Promise<void> {
   const retryMs = backoffMs(PROBE, tries)
-  tools.lifecycle.enter({ name: 'broken', detail: trouble.detail, tries }, trouble.reason)
+  tools.lifecycle.enter({ name: 'broken', by, tries }, trouble.reason)
   if (tries === 1) tools.emit({ type: 'surroundings-broken', ...trouble, retryMs })
   if (!tools.once) await sleep(retryMs, tools.control.draining)
 }

@@ -1,5 +1,6 @@
 import { mkdirSync, statSync } from 'node:fs'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { messageOf } from '../domain/errors.ts'
 import type { Id } from '../domain/ids.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
@@ -75,7 +76,11 @@ async function inspect(options: RunnerOptions, cwd: string): Promise<Trouble | n
 }
 
 function folderExists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }
 
 async function runJob(
@@ -90,7 +95,11 @@ async function runJob(
     const facts = { toolCalls: 0, durationMs: 0 }
     return { kind: 'failed', reason: 'bad-task', detail: built.detail, facts }
   }
-  if (built.command.promptFile) mkdirSync(join(townRoot, '.tt', 'tasks'), { recursive: true })
+  try {
+    if (built.command.promptFile) mkdirSync(dirname(promptPath), { recursive: true })
+  } catch (error) {
+    return { kind: 'held', reason: 'config', detail: `The prompt cannot be written: ${messageOf(error)}` }
+  }
   const command = { ...built.command, program: (await programOf(options)) ?? built.command.program }
   const wallMs = profile.timeoutMs ?? limits.wallMs
   return await watch({ job, command, wallMs, options, ...place })
@@ -151,7 +160,11 @@ async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Pr
 
 /** A worker that was killed left its run behind; the same task is not run twice at the same time. */
 async function endEarlierRun(taskId: Id, { lease, limits, emit }: RunnerOptions): Promise<void> {
-  const { ended } = await endTree({ taskId, agentId: lease.agentId }, { graceMs: limits.killGraceMs })
+  // Where the process table cannot be read there is nothing to be ended by it.
+  const found = await endTree({ taskId, agentId: lease.agentId }, { graceMs: limits.killGraceMs }).catch(
+    () => null,
+  )
+  const ended = found?.ended ?? []
   if (ended.length > 0) emit({ type: 'leftovers-ended', taskId, count: ended.length })
 }
 

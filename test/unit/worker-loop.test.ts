@@ -136,7 +136,7 @@ describe('runLoop with `once`', () => {
 
   it('ends when it is paused', async () => {
     const { end } = await loopOn({ once: true, claims: [{ kind: 'paused' }, message('a')] })
-    expect(end).toBe('empty')
+    expect(end).toBe('paused')
     expect(slept).toEqual([])
   })
 
@@ -177,7 +177,7 @@ describe('runLoop in broken surroundings', () => {
     const { end, steps, events } = await loopOn({ inspected, claims: [message('a')] })
     expect(end).toBe('drained')
     expect(steps).toEqual(['broken: no such program', 'idle', 'handle a'])
-    expect(typesOf(events)).toEqual(['state', 'surroundings-broken', 'surroundings-mended', 'state'])
+    expect(typesOf(events)).toEqual(['state', 'surroundings-broken', 'state', 'surroundings-mended'])
     expect(events[0]).toEqual({ type: 'state', from: 'starting', to: 'error', why: 'not-installed' })
     expect(events[1]).toMatchObject({ ...NOT_INSTALLED, retryMs: slept[0]?.ms })
   })
@@ -215,6 +215,24 @@ describe('runLoop in broken surroundings', () => {
     }
   })
 
+  it('says mended only when a run has started, and broken once', async () => {
+    const held: Handled = { kind: 'held', trouble: NOT_INSTALLED }
+    const handled: Handled[] = [held, held, { kind: 'ran' }]
+    const { events, steps } = await loopOn({ handled, claims: ['a', 'a', 'a'].map(message) })
+    expect(typesOf(events).filter((type) => type !== 'state')).toEqual([
+      'surroundings-broken',
+      'surroundings-mended',
+    ])
+    expect(steps).toEqual(['idle', 'handle a', 'handle a', 'handle a'])
+  })
+
+  it('is idle again when the message that could not be started is gone', async () => {
+    const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
+    const { events, steps } = await loopOn({ handled, claims: [message('a'), { kind: 'empty' }] })
+    expect(steps).toEqual(['idle', 'handle a', 'idle', 'wait'])
+    expect(typesOf(events).at(-1)).toBe('surroundings-mended')
+  })
+
   it('stands as broken while it waits after a hold', async () => {
     const phases: Phase[] = []
     const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
@@ -238,6 +256,11 @@ describe('runLoop with a pause', () => {
     expect(slept.map(({ ms }) => ms)).toEqual([1000, 1000, 1000])
     expect(typesOf(events)).toEqual(['state', 'state', 'paused', 'state', 'resumed'])
     expect(steps).toEqual(['idle', 'wait'])
+  })
+
+  it('says that it goes on also when there is a message at once', async () => {
+    const { events } = await loopOn({ claims: [{ kind: 'paused' }, message('a')] })
+    expect(typesOf(events)).toEqual(['state', 'state', 'paused', 'state', 'resumed'])
   })
 
   it('stays paused until it is told to stop', async () => {
@@ -270,7 +293,7 @@ describe('Lifecycle', () => {
     [{ name: 'idle' }, 'idle'],
     [{ name: 'paused' }, 'paused'],
     [{ name: 'working', taskId: 't', cancel }, 'working'],
-    [{ name: 'broken', detail: 'd', tries: 1 }, 'error'],
+    [{ name: 'broken', by: 'look', tries: 1 }, 'error'],
     [{ name: 'stopped' }, 'stopped'],
   ])('stands in the record as the state of its phase: %j is %s', (phase, state) => {
     expect(agentStateOf(phase)).toBe(state)
@@ -279,8 +302,8 @@ describe('Lifecycle', () => {
   it('tells a change of state, and nothing when the state stays', () => {
     const events: WorkerEvent[] = []
     const lifecycle = new Lifecycle((event) => void events.push(event))
-    lifecycle.enter({ name: 'broken', detail: 'd', tries: 1 }, 'config')
-    lifecycle.enter({ name: 'broken', detail: 'd', tries: 2 }, 'config')
+    lifecycle.enter({ name: 'broken', by: 'look', tries: 1 }, 'config')
+    lifecycle.enter({ name: 'broken', by: 'look', tries: 2 }, 'config')
     lifecycle.enter({ name: 'idle' })
     expect(events).toEqual([
       { type: 'state', from: 'starting', to: 'error', why: 'config' },

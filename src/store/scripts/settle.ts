@@ -44,6 +44,7 @@ if redis.call('HEXISTS', agent, 'id') == 1 then
   local before = redis.call('HGET', agent, 'state')
   if before ~= 'paused' and before ~= 'draining' then redis.call('HSET', agent, 'state', 'idle') end
   if redis.call('HGET', agent, 'current_task') == task_id then redis.call('HDEL', agent, 'current_task') end
+  redis.call('HDEL', agent, 'last_error')
   redis.call('HSET', agent, 'last_active_at', at, 'last_heartbeat', at)
   local round = redis.call('HINCRBY', agent, 'rounds_completed', 1)
   note_activity(KEYS[7], 'Round ' .. round .. ': ' .. ARGV[13])
