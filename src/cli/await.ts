@@ -3,6 +3,7 @@ import { type AgentWait, waitForAgent } from '../client/wait-agent.ts'
 import { type TaskLook, type TaskWait, waitForTask } from '../client/wait-task.ts'
 import type { Agent } from '../domain/agent.ts'
 import type { Id } from '../domain/ids.ts'
+import { isTerminal } from '../domain/task.ts'
 import { EXIT } from './exit-codes.ts'
 import { agentJson, idOf, shownResult, summary, taskSentence } from './show.ts'
 import { printable, type Terminal } from './terminal.ts'
@@ -125,7 +126,7 @@ function taskTeller(terminal: Terminal): (look: TaskLook) => void {
   return ({ task, agent }) => {
     const who = agent ? ` (${agent.agent.name})` : ''
     step(task.state === 'running' || task.state === 'assigned' ? `${taskSentence(task)}${who}` : '')
-    trouble((task.state !== 'completed' && agent && troubleOf(agent)) || '')
+    trouble((!isTerminal(task.state) && agent && troubleOf(agent)) || '')
   }
 }
 

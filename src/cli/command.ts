@@ -21,6 +21,8 @@ export interface Command {
   readonly settings: readonly SettingGroup[]
   /** Flags beyond the settings, by their names. */
   readonly flags?: Readonly<Record<string, Options>>
+  /** The words that can stand for its positional, when there are only a few. */
+  readonly choices?: readonly string[]
   /** What the positionals are. */
   readonly build?: (yargs: Argv) => Argv
   /** Command lines without the program's name, and what they do. */

@@ -86,19 +86,25 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
   keepOutOfGit(place.root)
   const closers = new Closers()
-  const connect = async (purpose: string) => {
+  const connect = async (purpose: string, onEvent?: (event: ConnectionEvent) => void) => {
     const redis = await connectRedis(addressOf(target), {
       timeoutMs: settings.connectTimeout,
       name: `tinytown-worker:${purpose}:${hostname()}:${process.pid}`,
       lasting: options.lasting,
       ...(options.signal ? { signal: options.signal } : {}),
-      ...(options.onConnection ? { onEvent: options.onConnection } : {}),
+      ...(onEvent ? { onEvent } : {}),
     })
     closers.add(() => redis.disconnect())
     return redis
   }
-  const redis = await connect(options.purpose)
-  return { redis, keys: townKeys(context.townName), connect, close: () => closers.close() }
+  // All connections of a town are lost and back together: the first one tells it.
+  const redis = await connect(options.purpose, options.onConnection)
+  return {
+    redis,
+    keys: townKeys(context.townName),
+    connect: (purpose) => connect(purpose),
+    close: () => closers.close(),
+  }
 }
 
 /** What is in `.tt` belongs to this machine. A folder that cannot be written has other troubles, which others tell. */
@@ -114,10 +120,20 @@ function keepOutOfGit(root: string): void {
 
 /** The address of a target as a client wants it. */
 export function addressOf(target: RedisTarget): RedisAddress {
-  if (target.kind === 'remote')
-    return { url: target.url, shown: `${redactUrl(target.url)} (${target.source})` }
-  return { url: `unix://${encodeURI(target.socketPath)}`, shown: target.socketPath }
+  if (target.kind === 'remote') {
+    const shown = `${redactUrl(target.url)} (${target.source})`
+    return { url: target.url, shown, loginRemedy: LOGIN_REMEDIES[target.given] }
+  }
+  const url = `unix://${encodeURI(target.socketPath)}`
+  return { url, shown: target.socketPath, loginRemedy: LOGIN_REMEDIES.socket }
 }
+
+// TINYTOWN_REDIS_PASSWORD belongs to redis.host alone, as with tt.
+const LOGIN_REMEDIES = {
+  url: 'Put user and password into the URL: REDIS_URL=redis://:PASSWORD@host:port',
+  host: 'Set TINYTOWN_REDIS_PASSWORD; for a user name use a URL: REDIS_URL=redis://USER:PASSWORD@host:port',
+  socket: "The town's own redis-server has no password: remove the one that was set, or reach it over TCP with REDIS_URL=redis://:PASSWORD@host:port",
+} as const
 
 /** How messages name the town: `shop-main (/srv/shop/tinytown.toml)`. */
 export function describeTown({ townName: name, place }: Context): string {

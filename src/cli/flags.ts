@@ -6,12 +6,8 @@ import * as schema from '../config/schemas.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Flags } from './context.ts'
 
-/** `--json`, for commands that log nothing and so have no other flag of the output. */
-export const jsonFlag: Readonly<Record<string, Options>> = only(flagOptions(['output']), 'json')
-
-function only<T>(options: Record<string, T>, name: string): Record<string, T> {
-  return Object.fromEntries(Object.entries(options).filter(([key]) => key === name))
-}
+/** `--json`, for commands that print results. */
+export const jsonFlag: Readonly<Record<string, Options>> = flagOptions(['results'])
 
 /** `--timeout`, for commands that wait. */
 export const timeoutFlag: Readonly<Record<string, Options>> = {

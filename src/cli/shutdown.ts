@@ -15,7 +15,7 @@ export interface Shutdown {
  */
 export function handleSignals(
   control: Control,
-  options: { drainMs: number; onHangUp: () => void; exit: (code: number) => void },
+  options: { drainMs: number; onFirst: () => void; onHangUp: () => void; exit: (code: number) => void },
 ): Shutdown {
   let count = 0
   let forced: number | null = null
@@ -25,6 +25,7 @@ export function handleSignals(
     const code = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
     if (count === 1) {
       control.drain(signal)
+      options.onFirst()
       deadline = setTimeout(() => control.halt('shutdown'), options.drainMs)
     } else if (count === 2) {
       forced = code

@@ -37,7 +37,9 @@ export function explainUsage(
   const unknown = /^Unknown arguments?: (.+)$/s.exec(message)?.[1]?.split(', ')[0]
   if (unknown !== undefined) return explainUnknown(String(unmark(unknown)), { argv, commands, command, help })
   if (message.startsWith('Not enough non-option arguments') && command) {
-    const missing = (usageOf(command).match(/<[^>]+>/g) ?? []).join(' and ')
+    const missing = command.choices
+      ? command.choices.join(', ').replace(/, ([^,]*)$/, ' or $1')
+      : (usageOf(command).match(/<[^>]+>/g) ?? []).join(' and ')
     return usageError(`Expected ${missing} after ${wordOf(command)}`, `${PROGRAM} ${usageOf(command)}`)
   }
   const flag = /^Not enough arguments following: (.+)$/.exec(message)?.[1]
@@ -57,6 +59,9 @@ function explainUnknown(unknown: string, { argv, commands, command, help }: Situ
     const known = Object.keys(flagsOf(command ?? commandByDefault(commands)))
     const everywhere = commands.flatMap((other) => Object.keys(flagsOf(other)))
     const meant = unknown.length === 1 ? null : (nearest(unknown, known) ?? nearest(unknown, everywhere))
+    if (!known.includes(unknown) && everywhere.includes(unknown)) {
+      return usageError(`--${unknown} is no flag of ${command ? wordOf(command) : 'run'}`, help)
+    }
     const asText = command && meant === null ? '; text that begins with a dash comes after --' : ''
     return usageError(`Unknown flag ${dashes}${unknown}${guess(meant && `--${meant}`)}`, help + asText)
   }

@@ -6,6 +6,7 @@ export const GROUP_TITLES: Readonly<Record<SettingGroup, string>> = {
   town: 'Town:',
   redis: 'Redis:',
   output: 'Output:',
+  results: 'Output:',
 }
 
 /** One flag, in the words of yargs; without a default, so that a flag that is not given stays undefined. A repeated one is a list. */

@@ -14,7 +14,13 @@ export interface RedisSettings {
 /** Where Redis is. `local` = a server of the town's own, to be started when it does not run; `remote` = only connect. */
 export type RedisTarget =
   | { readonly kind: 'local'; readonly socketPath: string }
-  | { readonly kind: 'remote'; readonly url: string; readonly source: string }
+  | {
+      readonly kind: 'remote'
+      readonly url: string
+      readonly source: string
+      /** Where a login belongs: into the URL that was given, or into the settings beside `redis.host`. */
+      readonly given: 'url' | 'host'
+    }
 
 interface NamedSources {
   readonly redisUrl: { readonly name: string }
@@ -27,10 +33,10 @@ interface NamedSources {
  */
 export function redisTarget(settings: RedisSettings, root: string, sources: NamedSources): RedisTarget {
   if (settings.redisUrl !== undefined) {
-    return { kind: 'remote', url: settings.redisUrl, source: sources.redisUrl.name }
+    return { kind: 'remote', url: settings.redisUrl, source: sources.redisUrl.name, given: 'url' }
   }
   if (settings.redisUseSocket) return { kind: 'local', socketPath: resolve(root, settings.redisSocket) }
-  return { kind: 'remote', url: hostUrl(settings), source: sources.redisHost.name }
+  return { kind: 'remote', url: hostUrl(settings), source: sources.redisHost.name, given: 'host' }
 }
 
 function hostUrl(settings: RedisSettings): string {

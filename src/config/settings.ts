@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import * as schema from './schemas.ts'
 
-export type SettingGroup = 'worker' | 'town' | 'redis' | 'output'
+export type SettingGroup = 'worker' | 'town' | 'redis' | 'output' | 'results'
 
 /** One setting: everything that flags, environment, file, `--help` and README know about it. */
 export interface Setting {
@@ -293,7 +293,8 @@ const SETTINGS = {
     default: false,
     doc: 'Print results as JSON.',
     placeholder: null,
-    group: 'output',
+    // A worker logs and prints no results; its JSON is `--log-format json`.
+    group: 'results',
   },
 } as const satisfies Record<string, Setting>
 

@@ -39,6 +39,8 @@ export type WorkerEvent =
   | { readonly type: 'halting'; readonly why: string }
   | { readonly type: 'evicted' }
   | { readonly type: 'lease-lost' }
+  | { readonly type: 'forgotten' }
+  | { readonly type: 'left-without-redis'; readonly detail: string }
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }
   | { readonly type: 'redis-back' }

@@ -70,6 +70,13 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', 'the agent record was deleted; this worker ends']
     case 'lease-lost':
       return ['error', 'another worker took this agent; this one writes nothing more and ends']
+    case 'forgotten':
+      return ['error', 'Redis lost its data and does not know this agent any more; it registers again']
+    case 'left-without-redis':
+      return [
+        'error',
+        `ended without Redis (${event.detail}); what was in hand is taken up by the next start`,
+      ]
     case 'redis-waiting':
       return ['warn', `Redis at ${event.address} does not answer yet: ${event.detail}`]
     case 'redis-lost':

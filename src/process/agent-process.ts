@@ -6,7 +6,7 @@ import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Command } from './command.ts'
-import { AGENT_VARIABLE } from './environment.ts'
+import { AGENT_VARIABLE, RUN_VARIABLE } from './environment.ts'
 import { kill, systemTable } from './process-table.ts'
 import { type EndTreeOptions, endTree, type TreeEnd, type TreeTarget } from './process-tree.ts'
 
@@ -70,6 +70,7 @@ export class AgentProcess {
   #endedBy: EndedBy | null = null
   #turnOver = false
   #exited = false
+  #pid: number | null = null
   /** Open calls of the consumer. */
   #consuming = 0
   #consumerError: { readonly error: unknown } | null = null
@@ -94,6 +95,11 @@ export class AgentProcess {
     this.#stopTimers()
     this.#endedBy = this.#turnOver && why === 'shutdown' ? 'lingering' : why
     this.#ending.abort()
+  }
+
+  /** Kills the process group at once and waits for nothing: for a daemon that exits this moment. */
+  kill(): void {
+    if (this.#pid !== null && !this.#exited) kill(-this.#pid, 'SIGKILL')
   }
 
   /** The CLI said that its turn is over: from now on all that is limited is its time to exit. */
@@ -140,6 +146,7 @@ export class AgentProcess {
   }
 
   async #watch(child: Child, pid: number): Promise<ProcessEnd> {
+    this.#pid = pid
     const begun = monotonicMs()
     const exited = deferred<Exit>()
     child.once('exit', (exitCode, signal) => {
@@ -188,6 +195,7 @@ export class AgentProcess {
       taskId,
       ...(root ? { rootStartedAt: root.startedAt } : {}),
       ...(env[AGENT_VARIABLE] ? { agentId: env[AGENT_VARIABLE] } : {}),
+      ...(env[RUN_VARIABLE] ? { runId: env[RUN_VARIABLE] } : {}),
     }
   }
 

@@ -8,7 +8,7 @@ import type { Profile, ToldError } from './profile.ts'
 /** The largest result that is kept in the record, in bytes of UTF-8; the log file has all of it. */
 const MAX_RESULT_BYTES = 1024 * 1024
 const MAX_DETAIL_BYTES = 4096
-/** Of which the sentence takes this much at most; the rest is for the end of stderr. */
+/** Of which the sentence takes this much at most; the rest is for the end of what it printed. */
 const MAX_SENTENCE_BYTES = 2048
 
 type Exited = Extract<ProcessEnd, { kind: 'exited' }>
@@ -28,7 +28,8 @@ export function classify(
   const failed = (reason: Reason, sentence: string): Outcome => ({
     kind: 'failed',
     reason,
-    detail: detailOf(sentence, reading.stderr),
+    // A CLI without events may say on stdout what went wrong.
+    detail: detailOf(sentence, reading.stderr.trim() || reading.plain.text.trim()),
     facts,
   })
   switch (end.endedBy) {
@@ -119,11 +120,11 @@ function factsOf(end: Exited, { report }: Reading): RunFacts {
   }
 }
 
-function detailOf(sentence: string, stderr: string): string {
-  const { text } = cutBytes(sentence, stderr ? MAX_SENTENCE_BYTES : MAX_DETAIL_BYTES)
-  if (!stderr) return text
-  // The cause stands at the end of stderr.
-  const end = endBytes(stderr, MAX_DETAIL_BYTES - Buffer.byteLength(text) - 2)
+function detailOf(sentence: string, printed: string): string {
+  const { text } = cutBytes(sentence, printed ? MAX_SENTENCE_BYTES : MAX_DETAIL_BYTES)
+  if (!printed) return text
+  // The cause stands at the end.
+  const end = endBytes(printed, MAX_DETAIL_BYTES - Buffer.byteLength(text) - 2)
   return `${text}\n\n${end.text}`
 }
 

@@ -4,6 +4,7 @@ interface ChildTask {
   readonly agentName: string
   readonly taskId: string
   readonly town: string
+  readonly runId: string
 }
 
 export interface ChildEnvironmentOptions {
@@ -17,6 +18,8 @@ export interface ChildEnvironmentOptions {
 /** The variables by which a process is known to belong to a task and to an agent, whatever it did to its ancestry. */
 export const TASK_VARIABLE = 'TINYTOWN_TASK_ID'
 export const AGENT_VARIABLE = 'TINYTOWN_AGENT_ID'
+/** And to one run of that task: another worker may run the same task for the same agent by now. */
+export const RUN_VARIABLE = 'TINYTOWN_RUN_ID'
 
 const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY']
 
@@ -63,6 +66,7 @@ export function childEnvironment(
     [AGENT_VARIABLE]: task.agentId,
     TINYTOWN_AGENT_NAME: task.agentName,
     [TASK_VARIABLE]: task.taskId,
+    [RUN_VARIABLE]: task.runId,
     TINYTOWN_TOWN: task.town,
   }
 }

@@ -122,7 +122,7 @@ function environmentOf(
   { env: { pass, set } }: Profile,
   { env, passEnv = [] }: ProbeOptions,
 ): Record<string, string> {
-  const task = { agentId: '', agentName: '', taskId: '', town: '' }
+  const task = { agentId: '', agentName: '', taskId: '', runId: newId(), town: '' }
   const child = childEnvironment(env, { pass: [...pass, ...passEnv], set, task })
   return Object.fromEntries(Object.entries(child).filter(([, value]) => value !== ''))
 }

@@ -1,5 +1,5 @@
 import { monotonicMs, sleep } from '../base/clock.ts'
-import { AGENT_VARIABLE, TASK_VARIABLE } from './environment.ts'
+import { AGENT_VARIABLE, RUN_VARIABLE, TASK_VARIABLE } from './environment.ts'
 import { type EndSignal, kill, type ProcessEntry, type ProcessTable, systemTable } from './process-table.ts'
 
 /** By what the processes of a run are known. With `taskId` alone: what an earlier daemon left behind. */
@@ -9,8 +9,10 @@ export interface TreeTarget {
   readonly rootStartedAt?: number
   readonly groupId?: number
   readonly taskId: string
-  /** Narrows the search by task to the children of one agent: another worker may have taken the task over. */
+  /** Narrows the search by task to the children of one agent. */
   readonly agentId?: string
+  /** Narrows it to one run: a stale worker must not end the run of the one that took its task over. */
+  readonly runId?: string
 }
 
 /** Pids that were ended, and pids that did not go away: of another user, or stuck in the kernel. */
@@ -114,7 +116,8 @@ export async function endTree(
   return { ended: [...known.keys()].filter((pid) => !survived.includes(pid)), survived }
 }
 
-function marksOf({ taskId, agentId }: TreeTarget): string[] {
+function marksOf({ taskId, agentId, runId }: TreeTarget): string[] {
+  if (runId !== undefined) return [`${RUN_VARIABLE}=${runId}`]
   const marks = [`${TASK_VARIABLE}=${taskId}`]
   return agentId === undefined ? marks : [...marks, `${AGENT_VARIABLE}=${agentId}`]
 }

@@ -1,6 +1,7 @@
-import { open, readFile, stat } from 'node:fs/promises'
+import { lstat, open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sleep } from '../base/clock.ts'
+import { WorkerError } from '../domain/errors.ts'
 import { exchange } from './resp.ts'
 
 // Redis's own default names; `tt` gives none, so its server reads and writes this snapshot.
@@ -24,6 +25,34 @@ export async function newerData(dataDir: string): Promise<'snapshot' | 'append-o
   // What was appended before a snapshot began is in it. The snapshot's time has whole seconds; within the same second the
   // append-only files are the ones that cannot lack anything.
   return Math.floor(appended / 1000) >= snapshot / 1000 ? 'append-only' : 'snapshot'
+}
+
+/**
+ * Throws `config` when there is data of Redis in a folder that never was a town: it is another program's, and a server that is
+ * started there would load it and save over it.
+ */
+export async function refuseForeignData(
+  { root, dataDir = root }: { root: string; dataDir?: string },
+  remedy = 'Move it away, give the town another folder with --town, or set REDIS_URL to a Redis that runs elsewhere.',
+): Promise<void> {
+  for (const name of [SNAPSHOT, APPEND_FOLDER]) {
+    const path = join(dataDir, name)
+    // In this order: what another process of the town writes meanwhile, it writes after it made `.tt`.
+    if ((await exists(path)) && !(await exists(join(root, '.tt')))) {
+      throw new WorkerError(
+        'config',
+        `Expected no data of another Redis in the folder of a new town, got ${path}: the town's redis-server would overwrite it`,
+        { remedy },
+      )
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** When a snapshot began, in milliseconds; its file's own time is later, by as long as the writing took. */

@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { dirname } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
+import { refuseForeignData } from './data-files.ts'
 import { type RedisBinary, requireRedisServer } from './find.ts'
 import { makeFolder } from './folder.ts'
 import { launch } from './launch.ts'
@@ -29,7 +30,7 @@ const CLOSING_MS = 2000
  * ends. Of several processes that call it at once, one starts the server and the others adopt it.
  *
  * Waits at most 10 s for a first answer, 30 s more while the server loads its data, and a minute for another process that is starting.
- * Throws `config` (socket path too long, folder not writable, something else at the socket path), `redis-missing` (no binary),
+ * Throws `config` (socket path too long, folder not writable, something else at the socket path, data of another Redis in the folder), `redis-missing` (no binary),
  * `redis-failed` (the server ended or stays silent; with the last lines of its log), and `signal.reason` when aborted, in which
  * case a server that was being started is ended again.
  */
@@ -42,6 +43,7 @@ export async function ensureLocalRedis(
   await checkSharedFolder(place.socketPath)
   const running = await adopt(place, signal)
   if (running) return running
+  await refuseForeignData(place)
   await prepareFolders(place)
   return withStartLock(place.socketPath, signal, async () => {
     return (await adopt(place, signal)) ?? (await start(place, options.binary, signal))

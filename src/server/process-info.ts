@@ -2,7 +2,10 @@ import { readFile, readlink } from 'node:fs/promises'
 import { execa } from 'execa'
 import { sleep } from '../base/clock.ts'
 
-/** A running process. `startedAt` is an opaque mark that differs when the number is used again by another process. */
+/**
+ * A running process. `startedAt` is an opaque mark that differs when the number is used again by another process, also by one of
+ * another container or after a restart of the machine.
+ */
 export interface ProcessInfo {
   startedAt: string
   command: string
@@ -26,9 +29,49 @@ async function fromProc(pid: number): Promise<ProcessInfo | null> {
     if (fields[0] === 'X' || (fields[0] === 'Z' && Number(fields[17]) <= 1)) return null
     const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).replaceAll('\0', ' ').trim()
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => null)
-    return { startedAt: fields[19] ?? '', command, cwd }
+    return { startedAt: `${await view()}${fields[19] ?? ''}`, command, cwd }
   } catch {
     return null
+  }
+}
+
+let viewed: Promise<string> | undefined
+
+/**
+ * In which world a process number is meant, as the beginning of `startedAt`: this start of the machine and this process namespace.
+ * Containers may share a host name, and then count their processes each for itself. '' where there are no namespaces.
+ */
+function view(): Promise<string> {
+  if (process.platform !== 'linux') return Promise.resolve('')
+  viewed ??= Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+    readlink('/proc/self/ns/pid').catch(() => ''),
+  ]).then(([boot, namespace]) => `${boot.trim()}/${namespace.replace(/\D/g, '')}/`)
+  return viewed
+}
+
+/**
+ * Whether the process that took a lease is dead for certain: it ran on the host `hostname`, and its number belongs to nobody or to
+ * another process. False whenever that cannot be told from here: another host or container, or nothing recorded.
+ */
+export async function holderIsGone(
+  holder: { host: string; pid: string; startedAt: string },
+  { hostname }: { hostname: string },
+): Promise<boolean> {
+  const pid = Number(holder.pid)
+  if (holder.host !== hostname || !Number.isInteger(pid) || pid < 1) return false
+  if (holder.startedAt === '' || !holder.startedAt.startsWith(await view())) return false
+  const info = await processInfo(pid)
+  return info === null ? !isHidden(pid) : info.startedAt !== holder.startedAt
+}
+
+/** True for a process of another user that /proc does not show to this one (mount option hidepid). */
+function isHidden(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 

@@ -11,13 +11,23 @@ import { register as registerScript } from './scripts/register.ts'
 import { requestStop as requestStopScript } from './scripts/request-stop.ts'
 import { setState as setStateScript } from './scripts/set-state.ts'
 
+/** The process that holds a lease, as its registration tells it; '' for what it did not tell. */
+export interface Holder {
+  readonly host: string
+  readonly pid: string
+  readonly startedAt: string
+}
+
 /** What an agent says of itself when it registers. */
 export interface Registration {
   readonly name: string
   readonly cli: string
   readonly role: string | undefined
   readonly leaseMs: number
+  /** Fields of the record: `host`, `pid` and `pid_started` are what another registration learns of this one. */
   readonly extra: Readonly<Record<string, string | number>>
+  /** Whether the holder of the lease is dead for certain. Its lease is taken at once then. */
+  readonly isGone?: (holder: Holder) => Promise<boolean>
 }
 
 export type Registered =
@@ -28,18 +38,24 @@ export type Registered =
 export async function registerAgent(redis: Redis, town: TownKeys, who: Registration): Promise<Registered> {
   let id = (await idOfName(redis, town, who.name)) ?? newId()
   const token = newId()
+  let dead = ''
   // The script answers `renamed` when another process registered the name a moment ago: its id is taken then.
   for (;;) {
     const agent = town.agent(id)
     const keys = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
     const extra = Object.entries(who.extra).flat()
-    const args = [token, who.leaseMs, id, who.name, who.cli, who.role ?? '', ...extra]
-    const [kind, first = '', second = '', , left = '0'] = texts(
+    const fixed = [token, who.leaseMs, id, who.name, who.cli, who.role ?? '', town.agentPrefix, dead]
+    const args = [...fixed, ...extra]
+    const [kind, first = '', second = '', , left = '0', holder = '', startedAt = ''] = texts(
       await runScript(redis, registerScript, keys, args),
     )
     if (kind === 'renamed') id = first
-    else if (kind === 'held') return { kind, host: first, pid: second, expiresInMs: Number(left) }
-    else {
+    else if (kind === 'held') {
+      const found = { host: first, pid: second, startedAt }
+      if (holder === dead || !(await who.isGone?.(found)))
+        return { kind, host: first, pid: second, expiresInMs: Number(left) }
+      dead = holder
+    } else {
       const lease = { redis, town, agent, agentId: id, agentName: who.name, token, leaseMs: who.leaseMs }
       return { kind: 'registered', lease, isNew: first === '1' }
     }
@@ -48,12 +64,12 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
 
 async function idOfName(redis: Redis, town: TownKeys, name: string): Promise<Id | null> {
   const known = await redis.hget(town.names, name.toLowerCase())
-  if (known) return known
-  // A record that `tt spawn` made has no entry yet.
+  // The entry outlives a record that `tt prune` removed; one that `tt spawn` made has no entry yet.
+  if (known && (await redis.hexists(town.agent(known).record, 'id'))) return known
   const same = (await listAgents(redis, town)).filter(
     (agent) => agent.name.toLowerCase() === name.toLowerCase(),
   )
-  return same.sort((a, b) => b.lastActiveAt.localeCompare(a.lastActiveAt))[0]?.id ?? null
+  return same.sort((a, b) => b.lastActiveAt.localeCompare(a.lastActiveAt))[0]?.id ?? known
 }
 
 /** Changes the agent's state outside of a run, unless it is in one of the states `keep`. */

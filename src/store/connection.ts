@@ -17,6 +17,8 @@ export interface RedisAddress {
   readonly shown: string
   readonly username?: string
   readonly password?: string
+  /** What to do when the login is refused: it depends on how the address was given. */
+  readonly loginRemedy: string
 }
 
 export interface ConnectOptions {
@@ -109,7 +111,7 @@ function explain(error: unknown, address: RedisAddress): Error {
   if (!/NOAUTH|WRONGPASS|NOPERM|invalid password/.test(message)) return new Error(message)
   return new AbortError(
     new WorkerError('redis-auth', `Redis at ${address.shown} refused the login: ${message}`, {
-      remedy: 'Set TINYTOWN_REDIS_PASSWORD, or put user and password into REDIS_URL',
+      remedy: address.loginRemedy,
     }),
   )
 }

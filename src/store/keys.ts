@@ -11,6 +11,7 @@ export interface TownKeys {
   /** Hash of agent name (lower case) to agent id: the same name takes the same inbox again. */
   readonly names: string
   readonly agentPattern: string
+  readonly agentPrefix: string
   readonly taskPattern: string
   readonly taskPrefix: string
   task(id: Id): string
@@ -48,6 +49,7 @@ export function townKeys(town: string): TownKeys {
     deadLetters: `${base}:dead-letters`,
     names: `${base}:worker:names`,
     agentPattern: `${escapeGlob(base)}:agent:*`,
+    agentPrefix: `${base}:agent:`,
     taskPattern: `${escapeGlob(base)}:task:*`,
     taskPrefix: `${base}:task:`,
     task: (id) => `${base}:task:${id}`,

@@ -25,9 +25,17 @@ export class LeaseLost extends Error {
   }
 }
 
+/** Redis lost its data, and with it this registration: there is nothing left to settle. */
+export class Forgotten extends Error {
+  constructor() {
+    super('Redis does not know this agent any more')
+    this.name = 'Forgotten'
+  }
+}
+
 /**
  * Runs a script in the agent's name and returns its reply as texts. A lease that only ran out (Redis was away for longer) is
- * taken again first. Throws `LeaseLost` when another worker has taken it.
+ * taken again first. Throws `LeaseLost` when another worker has taken it, `Forgotten` when Redis lost its data.
  */
 export async function runLeased(
   lease: Lease,
@@ -53,17 +61,22 @@ export type Pulse =
     }
   | { readonly kind: 'evicted' }
 
-/** Renews the lease and tells what others wrote. `alive` also writes the sign of life. Throws `LeaseLost`. */
-export async function pulse(
-  lease: Lease,
-  beat: { state: AgentState; taskId: Id | null; alive: boolean },
-): Promise<Pulse> {
+/** What a pulse says: the state to assert, the task in hand, and whether to write the sign of life. */
+export interface Beat {
+  readonly state: AgentState
+  readonly taskId: Id | null
+  readonly alive: boolean
+}
+
+/** Renews the lease and tells what others wrote. `alive` also writes the sign of life. Throws `LeaseLost` and `Forgotten`. */
+export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
   const { agent } = lease
   const task = beat.taskId ? lease.town.task(beat.taskId) : agent.record
   const keys = [agent.lease, agent.record, agent.stop, task, agent.owner]
   const args = [lease.token, lease.leaseMs, beat.state, beat.alive ? '1' : '0']
   const [kind, state, stopping, taskState] = texts(await runScript(lease.redis, pulseScript, keys, args))
   if (kind === 'lost') throw new LeaseLost()
+  if (kind === 'forgotten') throw new Forgotten()
   if (kind === 'evicted') return { kind }
   return {
     kind: 'ok',

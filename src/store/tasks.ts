@@ -24,6 +24,8 @@ export type Started =
       readonly notes: readonly string[]
     }
   | { readonly kind: 'missing' }
+  /** The record is no hash but a key of this type. */
+  | { readonly kind: 'unreadable'; readonly type: string }
   | { readonly kind: 'ended'; readonly state: TaskState }
   | { readonly kind: 'elsewhere'; readonly agentId: Id }
 
@@ -56,6 +58,7 @@ export async function startTask(
   ])
   const [kind, first = '', attempt = '0', count = '0'] = reply
   if (kind === 'ended') return { kind, state: readTaskState(first) }
+  if (kind === 'unreadable') return { kind, type: first }
   if (kind === 'elsewhere') return { kind, agentId: first }
   const notesFrom = 4 + Number(count)
   const record = kind === 'started' ? readTask(pairs(reply.slice(4, notesFrom))) : null
@@ -170,7 +173,8 @@ export async function assignTask(
     'task assigned',
   ]
   const [kind, agentState = '', waiting = '0'] = texts(await runScript(redis, assignScript, keys, args))
-  if (kind !== 'ok')
+  // `exists`: the reply got lost and the client sent the script again. The id is new, so the task is this one.
+  if (kind !== 'ok' && kind !== 'exists')
     throw new WorkerError('not-found', `The agent ${agentId} is not in town ${town.town} any more`)
   return { taskId, agentState, waiting: Number(waiting) }
 }

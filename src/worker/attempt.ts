@@ -1,5 +1,6 @@
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
+import { messageOf } from '../domain/errors.ts'
 import { type Id, newId } from '../domain/ids.ts'
 import {
   decodeMessage,
@@ -12,8 +13,10 @@ import type { Outcome } from '../domain/outcome.ts'
 import { composePrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import { isPassing } from '../store/connection.ts'
 import { acknowledgeMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
+import { replyErrorCode } from '../store/script.ts'
 import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
 import type { Control } from './control.ts'
 import { type Decision, decide } from './decide.ts'
@@ -58,7 +61,16 @@ export type Handled =
 export async function handleMessage(raw: string, tools: AttemptTools): Promise<Handled> {
   const decoded = decodeMessage(raw)
   if (!decoded.ok) return await putAside(raw, decoded.error, tools)
-  const { message } = decoded
+  try {
+    return await followRoute(raw, decoded.message, tools)
+  } catch (error) {
+    // What Redis refuses for good, it would refuse at every next start as well: the message is put aside, the others go on.
+    if (replyErrorCode(error) === null || isPassing(error)) throw error
+    return await putAside(raw, `Redis refused it: ${messageOf(error)}`, tools)
+  }
+}
+
+async function followRoute(raw: string, message: Message, tools: AttemptTools): Promise<Handled> {
   const route = routeMessage(message, { state: 'idle', currentTask: null })
   if (route.kind === 'run') return await attempt(raw, message, route, tools)
   await answer(raw, message, route, tools)
@@ -138,6 +150,9 @@ async function skip(
   tools: AttemptTools,
 ): Promise<Handled> {
   if (why.kind === 'missing') return await putAside(raw, `The task ${taskId} has no record`, tools)
+  if (why.kind === 'unreadable') {
+    return await putAside(raw, `The record of task ${taskId} is a ${why.type}, not a hash`, tools)
+  }
   const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
   tools.emit({ type: 'task-skipped', taskId, why: words })
   return { kind: 'no-run' }
@@ -216,7 +231,7 @@ async function settle(
     taskId,
     attempt: started.attempt,
     state: end.state,
-    durationMs: end.facts.durationMs,
+    durationMs: Math.round(end.facts.durationMs),
     result: end.result,
     ...(end.reason ? { reason: end.reason } : {}),
     ...overruledBy(settled),

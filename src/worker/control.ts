@@ -19,6 +19,18 @@ export class Control {
     return this.#halt.signal
   }
 
+  /** A control that ends when this one does, and can be ended by itself. */
+  follow(): Control {
+    const follower = new Control()
+    const onDrain = () => follower.drain(String(this.draining.reason))
+    const onHalt = () => follower.halt(this.halting.reason)
+    if (this.draining.aborted) onDrain()
+    else this.draining.addEventListener('abort', onDrain, { once: true })
+    if (this.halting.aborted) onHalt()
+    else this.halting.addEventListener('abort', onHalt, { once: true })
+    return follower
+  }
+
   drain(why: string): void {
     this.#drain.abort(why)
   }

@@ -1,7 +1,6 @@
 import { monotonicMs, sleep } from '../base/clock.ts'
-import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
-import { type Lease, LeaseLost, type Pulse, pulse } from '../store/lease.ts'
+import type { Beat, Pulse } from '../store/lease.ts'
 import type { Control } from './control.ts'
 import { agentStateOf, type Lifecycle } from './lifecycle.ts'
 
@@ -12,16 +11,16 @@ const ALIVE_MS = 8_000
 
 /**
  * Renews the lease and writes the sign of life until `signal` aborts, also while a CLI runs, and does what others asked for
- * meanwhile: a stop drains, a cancel ends the run, a lost lease ends everything.
+ * meanwhile: a stop drains, a cancel ends the run. Throws what the pulse throws, a lost lease among it.
  */
 export async function keepHeartbeat(tools: {
-  lease: Lease
+  pulse: (beat: Beat) => Promise<Pulse>
+  leaseMs: number
   lifecycle: Lifecycle
   control: Control
-  emit: Emit
   signal: AbortSignal
 }): Promise<void> {
-  const aliveMs = Math.min(ALIVE_MS, tools.lease.leaseMs / 3)
+  const aliveMs = Math.min(ALIVE_MS, tools.leaseMs / 3)
   let last = Number.NEGATIVE_INFINITY
   while (!tools.signal.aborted) {
     const alive = monotonicMs() - last >= aliveMs
@@ -34,19 +33,14 @@ export async function keepHeartbeat(tools: {
 }
 
 async function beat(tools: Parameters<typeof keepHeartbeat>[0], alive: boolean): Promise<void> {
-  const { lease, lifecycle, control, emit } = tools
-  const { phase } = lifecycle
+  const { phase } = tools.lifecycle
   const taskId = phase.name === 'working' ? phase.taskId : null
+  // A pause stands in the record; asserting it would undo a resume that came a moment ago.
+  const state = phase.name === 'paused' ? 'idle' : agentStateOf(phase)
   try {
-    // A pause stands in the record; asserting it would undo a resume that came a moment ago.
-    const state = phase.name === 'paused' ? 'idle' : agentStateOf(phase)
-    obey(await pulse(lease, { state, taskId, alive }), tools)
+    obey(await tools.pulse({ state, taskId, alive }), tools)
   } catch (error) {
-    if (tools.signal.aborted) return
-    if (error instanceof LeaseLost) {
-      emit({ type: 'lease-lost' })
-      control.halt('lease-lost')
-    } else if (!isPassing(error)) throw error
+    if (!tools.signal.aborted && !isPassing(error)) throw error
   }
 }
 

@@ -1,7 +1,7 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { messageOf } from '../domain/errors.ts'
-import type { Id } from '../domain/ids.ts'
+import { type Id, newId } from '../domain/ids.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { AgentProcess } from '../process/agent-process.ts'
@@ -17,6 +17,7 @@ import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
 import type { Job } from './attempt.ts'
 import type { EndWhy } from './control.ts'
+import { makeFolders } from './folder.ts'
 import { Transcript } from './transcript.ts'
 
 /** What keeps a run from starting at all. */
@@ -42,6 +43,8 @@ export interface Runner {
   inspect(): Promise<Trouble | null>
   /** Runs the CLI on a prompt, to the end of its last process. */
   run(job: Job): Promise<Outcome>
+  /** Kills what runs now at once, for a daemon that exits this moment. */
+  kill(): void
   /** Where the output of a task is kept on this machine. */
   logPath(taskId: Id): string
 }
@@ -51,9 +54,14 @@ export function createRunner(options: RunnerOptions): Runner {
   const { profile, townRoot } = options
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
   const logPath = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
+  let current: AgentProcess | null = null
+  const onStart = (child: AgentProcess) => {
+    current = child
+  }
   return {
     inspect: () => inspect(options, cwd),
-    run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId) }),
+    run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId), onStart }),
+    kill: () => current?.kill(),
     logPath,
   }
 }
@@ -70,7 +78,7 @@ async function inspect(options: RunnerOptions, cwd: string): Promise<Trouble | n
     const detail = `${profile.id} is not installed (${profile.command.program}: ${place}); install it: ${profile.install}`
     return { reason: 'not-installed', detail }
   }
-  const refusal = rootRefusal(profile, environmentOf(options, ''))
+  const refusal = rootRefusal(profile, environmentOf(options, '', ''))
   if (refusal !== null) return { reason: 'config', detail: refusal }
   return folderExists(cwd) ? null : { reason: 'config', detail: `The working folder ${cwd} does not exist` }
 }
@@ -83,11 +91,7 @@ function folderExists(path: string): boolean {
   }
 }
 
-async function runJob(
-  job: Job,
-  options: RunnerOptions,
-  place: { cwd: string; logPath: string },
-): Promise<Outcome> {
+async function runJob(job: Job, options: RunnerOptions, place: Place): Promise<Outcome> {
   const { profile, townRoot, limits } = options
   const promptPath = join(townRoot, '.tt', 'tasks', `${job.taskId}.prompt.md`)
   const built = buildCommand(profile, { prompt: job.prompt, promptFile: promptPath, extra: [] })
@@ -96,7 +100,7 @@ async function runJob(
     return { kind: 'failed', reason: 'bad-task', detail: built.detail, facts }
   }
   try {
-    if (built.command.promptFile) mkdirSync(dirname(promptPath), { recursive: true })
+    if (built.command.promptFile) makeFolders(join(townRoot, '.tt'), dirname(promptPath))
   } catch (error) {
     return { kind: 'held', reason: 'config', detail: `The prompt cannot be written: ${messageOf(error)}` }
   }
@@ -105,16 +109,20 @@ async function runJob(
   return await watch({ job, command, wallMs, options, ...place })
 }
 
-interface Watch {
+interface Place {
+  readonly cwd: string
+  readonly logPath: string
+  readonly onStart: (child: AgentProcess) => void
+}
+
+interface Watch extends Place {
   readonly job: Job
   readonly command: Command
   readonly wallMs: number
   readonly options: RunnerOptions
-  readonly cwd: string
-  readonly logPath: string
 }
 
-async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Promise<Outcome> {
+async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: Watch): Promise<Outcome> {
   const { profile, lease, limits, emit } = options
   const { taskId } = job
   await endEarlierRun(taskId, options)
@@ -133,7 +141,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Pr
   const child = new AgentProcess({
     command,
     cwd,
-    env: environmentOf(options, taskId),
+    env: environmentOf(options, taskId, newId()),
     taskId,
     limits: {
       wallMs,
@@ -146,6 +154,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath }: Watch): Pr
       return transcript.raw(chunk)
     },
   })
+  onStart(child)
   const onEnd = () => child.end(job.end.reason as EndWhy)
   if (job.end.aborted) onEnd()
   else job.end.addEventListener('abort', onEnd, { once: true })
@@ -168,10 +177,14 @@ async function endEarlierRun(taskId: Id, { lease, limits, emit }: RunnerOptions)
   if (ended.length > 0) emit({ type: 'leftovers-ended', taskId, count: ended.length })
 }
 
-function environmentOf({ profile, env, passEnv, lease }: RunnerOptions, taskId: Id): Record<string, string> {
+function environmentOf(
+  { profile, env, passEnv, lease }: RunnerOptions,
+  taskId: Id,
+  runId: string,
+): Record<string, string> {
   return childEnvironment(env, {
     pass: [...profile.env.pass, ...passEnv],
     set: profile.env.set,
-    task: { agentId: lease.agentId, agentName: lease.agentName, taskId, town: lease.town.town },
+    task: { agentId: lease.agentId, agentName: lease.agentName, taskId, runId, town: lease.town.town },
   })
 }

@@ -1,10 +1,11 @@
-import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs'
+import { createWriteStream, type WriteStream } from 'node:fs'
 import { dirname } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
 import { cutBytes } from '../base/text.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import { makeFolders } from './folder.ts'
 
 /** The readable output waits so long for more before it is sent: people do not see the difference, Redis does. */
 const GATHER_MS = 100
@@ -90,7 +91,7 @@ export class Transcript {
     const failed = (error: unknown) =>
       this.#options.emit({ type: 'log-file-failed', path, detail: messageOf(error) })
     try {
-      mkdirSync(dirname(path), { recursive: true })
+      makeFolders(dirname(dirname(path)), dirname(path))
     } catch (error) {
       failed(error)
       return null

@@ -1,11 +1,12 @@
-import { aborted, sleep } from '../base/clock.ts'
+import { unlessAborted } from '../base/abort.ts'
+import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { leaveTown, setAgentState } from '../store/agents.ts'
 import { abandonRedis, isPassing, type Redis } from '../store/connection.ts'
 import { claimMessage, waitForMessage } from '../store/inbox.ts'
-import { type Lease, LeaseLost } from '../store/lease.ts'
+import { Forgotten, type Lease, LeaseLost, pulse } from '../store/lease.ts'
 import { type AttemptTools, handleMessage } from './attempt.ts'
 import type { Control } from './control.ts'
 import { keepHeartbeat } from './heartbeat.ts'
@@ -17,6 +18,8 @@ import type { Trouble } from './run.ts'
 const WAIT_SECONDS = 1
 /** How long an end may wait for a Redis that is away. */
 const PARTING_MS = 3000
+const POLL_MS = 250
+const PING_MS = 1000
 
 export interface WorkerOptions {
   readonly lease: Lease
@@ -31,37 +34,40 @@ export interface WorkerOptions {
 }
 
 /** How a worker ended. */
-export type WorkerEnd = LoopEnd | 'lease-lost' | 'redis-away'
+export type WorkerEnd = LoopEnd | 'lease-lost' | 'forgotten' | 'redis-away'
 
 /** Works until it is told to end, the inbox is empty (`once`) or its agent is taken or deleted. Leaves `stopped` behind. */
 export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const { lease, emit, control } = options
   const lifecycle = new Lifecycle(emit)
   const [ending, over, parted] = [new AbortController(), new AbortController(), new AbortController()]
-  tellEnds(control, emit)
-  const heart = keepHeartbeat({ lease, lifecycle, control, emit, signal: ending.signal })
+  const redis = patientWith(options, parted.signal)
+  tellEnds(options, lifecycle, redis)
+  const heart = keepHeartbeat({
+    pulse: (beat) => redis.once(() => pulse(lease, beat)),
+    leaseMs: lease.leaseMs,
+    lifecycle,
+    control,
+    signal: ending.signal,
+  })
   const parting = partFromAbsentRedis(options, lifecycle, {
     ending: AbortSignal.any([control.draining, ending.signal]),
     over: over.signal,
     parted,
   })
-  const loop = runLoop(loopTools(options, lifecycle))
+  const loop = runLoop(loopTools(options, lifecycle, redis))
   try {
     const end = await Promise.race([loop, heart.then(() => 'drained' as const)])
     // A beat after the lease was given up would look like a lost lease.
     ending.abort()
     await heart
-    const givenBack = await leaveTown(lease, 'the worker ended')
+    const leave = () => leaveTown(lease, 'the worker ended')
+    const givenBack = await redis.until(AbortSignal.timeout(PARTING_MS))(leave)
     lifecycle.enter({ name: 'stopped' })
     emit({ type: 'stopped', givenBack })
     return end
   } catch (error) {
-    // Whatever went wrong, no child outlives the worker.
-    control.halt('shutdown')
-    await loop.catch(() => undefined)
-    if (error instanceof LeaseLost || control.halting.reason === 'lease-lost') return 'lease-lost'
-    if (parted.signal.aborted) return 'redis-away'
-    throw error
+    return await endBadly(error, { control, loop, emit })
   } finally {
     ending.abort()
     over.abort()
@@ -69,36 +75,97 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   }
 }
 
-function tellEnds(control: Control, emit: Emit): void {
-  const tell = (type: 'draining' | 'halting', signal: AbortSignal) => {
-    signal.addEventListener('abort', () => emit({ type, why: String(signal.reason) }), { once: true })
+/** Whatever went wrong, no child outlives the worker. Throws what nobody expected. */
+async function endBadly(
+  error: unknown,
+  { control, loop, emit }: { control: Control; loop: Promise<unknown>; emit: Emit },
+): Promise<WorkerEnd> {
+  const lost = error instanceof LeaseLost
+  const forgotten = error instanceof Forgotten
+  if (lost) emit({ type: 'lease-lost' })
+  if (forgotten) emit({ type: 'forgotten' })
+  control.halt(lost || forgotten ? 'lease-lost' : 'shutdown')
+  await loop.catch(() => undefined)
+  if (lost) return 'lease-lost'
+  if (forgotten) return 'forgotten'
+  if (error instanceof RedisAway || isPassing(error)) {
+    emit({ type: 'left-without-redis', detail: messageOf(error) })
+    return 'redis-away'
   }
-  tell('draining', control.draining)
-  tell('halting', control.halting)
+  throw error
 }
 
-function loopTools(options: WorkerOptions, lifecycle: Lifecycle): Parameters<typeof runLoop>[0] {
+/** The worker ends and Redis does not answer. */
+class RedisAway extends Error {
+  constructor() {
+    super('Redis did not answer in time')
+    this.name = 'RedisAway'
+  }
+}
+
+/** How the worker speaks with a Redis that may be slow, away or unwilling. */
+interface Patience {
+  /** Once; given up when the worker parts from Redis. */
+  once<T>(what: () => Promise<T>): Promise<T>
+  /** Again and again while Redis refuses for a reason that passes by itself, until the signal aborts. */
+  until(signal: AbortSignal): <T>(what: () => Promise<T>) => Promise<T>
+}
+
+function patientWith({ emit }: WorkerOptions, parted: AbortSignal): Patience {
+  // A client may never settle the commands of a connection that froze: whoever waits for one is let go here.
+  const once = <T>(what: () => Promise<T>): Promise<T> => unlessAborted(what(), parted)
+  const onRefused = (error: unknown, retryMs: number) =>
+    emit({ type: 'redis-refused', detail: messageOf(error), retryMs })
+  return {
+    once,
+    until: (signal) => (what) => untilWritten(() => once(what), { passes: isPassing, onRefused, signal }),
+  }
+}
+
+function tellEnds({ control, emit, lease }: WorkerOptions, lifecycle: Lifecycle, redis: Patience): void {
+  const once = { once: true }
+  const { draining, halting } = control
+  draining.addEventListener(
+    'abort',
+    () => {
+      emit({ type: 'draining', why: String(draining.reason) })
+      if (lifecycle.phase.name !== 'working') return
+      const state = {
+        state: 'draining',
+        message: 'the run in hand is the last one',
+        keep: ['paused'],
+      } as const
+      // For those who look; the end itself does not depend on it.
+      redis.once(() => setAgentState(lease, state)).catch(() => undefined)
+    },
+    once,
+  )
+  halting.addEventListener('abort', () => emit({ type: 'halting', why: String(halting.reason) }), once)
+}
+
+function loopTools(
+  options: WorkerOptions,
+  lifecycle: Lifecycle,
+  redis: Patience,
+): Parameters<typeof runLoop>[0] {
   const { lease, blocking, control, emit } = options
-  const write = <T>(what: () => Promise<T>): Promise<T> =>
-    untilWritten(what, {
-      passes: isPassing,
-      onRefused: (error, retryMs) => emit({ type: 'redis-refused', detail: messageOf(error), retryMs }),
-      signal: control.halting,
-    })
+  // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
+  const write = redis.until(control.halting)
+  const between = redis.until(control.draining)
   const attempt: AttemptTools = { ...options.attempt, lease, lifecycle, control, emit, write }
   return {
     inspect: options.inspect,
-    claim: () => write(() => claimMessage(lease)),
+    claim: () => between(() => claimMessage(lease)),
     handle: (raw) => handleMessage(raw, attempt),
     wait: async () => {
-      await write(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining))
+      await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining))
     },
     sayBroken: ({ detail }) =>
-      write(() =>
+      between(() =>
         setAgentState(lease, { state: 'error', message: detail, lastError: detail, keep: ['paused'] }),
       ),
     sayIdle: () =>
-      write(() => setAgentState(lease, { state: 'idle', message: 'ready', keep: ['paused', 'draining'] })),
+      between(() => setAgentState(lease, { state: 'idle', message: 'ready', keep: ['paused', 'draining'] })),
     lifecycle,
     control,
     emit,
@@ -109,24 +176,39 @@ function loopTools(options: WorkerOptions, lifecycle: Lifecycle): Parameters<typ
 
 /**
  * A worker that is to end does not wait for a Redis that is away: after a moment its connections are closed, and what waits
- * on them ends. The lease runs out by itself and what is in flight is taken up by the next start.
+ * on them ends. The lease runs out by itself and what is in flight is taken up by the next start. A run in hand may finish
+ * first, unless it is to end at once.
  */
 async function partFromAbsentRedis(
-  { lease, blocking }: WorkerOptions,
+  { lease, blocking, control }: WorkerOptions,
   lifecycle: Lifecycle,
   { ending, over, parted }: { ending: AbortSignal; over: AbortSignal; parted: AbortController },
 ): Promise<void> {
   await Promise.race([aborted(ending), aborted(over)])
-  let absentMs = 0
+  let presentAt = monotonicMs()
   while (!over.aborted) {
-    const present = lease.redis.status === 'ready'
-    absentMs = present || lifecycle.phase.name === 'working' ? 0 : absentMs + 250
-    if (absentMs >= PARTING_MS) {
-      parted.abort()
+    const busy = lifecycle.phase.name === 'working' && !control.halting.aborted
+    if (busy || (await answers(lease.redis, over))) presentAt = monotonicMs()
+    if (monotonicMs() - presentAt >= PARTING_MS) {
+      parted.abort(new RedisAway())
       abandonRedis(lease.redis)
       abandonRedis(blocking)
       return
     }
-    await sleep(250, over)
+    await sleep(POLL_MS, over)
   }
+}
+
+/** Whether Redis answers now. One that froze still has its connections. */
+async function answers(redis: Redis, signal: AbortSignal): Promise<boolean> {
+  if (redis.status !== 'ready') return false
+  const patience = new AbortController()
+  const pong = redis.ping().then(
+    () => true,
+    () => false,
+  )
+  const late = sleep(PING_MS, AbortSignal.any([patience.signal, signal])).then(() => false)
+  const answered = await Promise.race([pong, late])
+  patience.abort()
+  return answered
 }

@@ -100,7 +100,7 @@ export function useChildren(): {
 }
 
 export function environmentFor(taskId: string, agentId = 'agent-1'): Record<string, string> {
-  const task = { agentId, agentName: 'worker-1', taskId, town: 'test-town' }
+  const task = { agentId, agentName: 'worker-1', taskId, runId: newId(), town: 'test-town' }
   return childEnvironment(process.env, { pass: [], set: {}, task })
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { childEnvironment } from '../../src/process/environment.ts'
 
-const TASK = { agentId: 'a-1', agentName: 'worker-1', taskId: 't-1', town: 'my-town' }
+const TASK = { agentId: 'a-1', agentName: 'worker-1', taskId: 't-1', runId: 'r-1', town: 'my-town' }
 const TOLD = {
   TINYTOWN_AGENT_ID: 'a-1',
   TINYTOWN_AGENT_NAME: 'worker-1',

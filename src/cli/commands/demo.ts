@@ -135,7 +135,7 @@ async function runTask({ terminal, signal }: Demo, { town, stream, worker }: Sce
   let taskId: string | null = null
   for (;;) {
     signal.throwIfAborted()
-    if (worker.process.exitCode !== null)
+    if (worker.process.exitCode !== null || worker.process.signalCode !== null)
       throw new WorkerError('internal', `The worker ended early:\n${worker.words()}`)
     const wake = await stream.next()
     const output = Object.entries(wake.entries).flatMap(([name, list]) => (name === keys.events ? [] : list))
@@ -188,7 +188,9 @@ interface Worker {
 
 /** Starts the real worker, as a user would: a process of its own. */
 function startWorker({ root, env, cli }: Demo): Worker {
-  const args = [MAIN, 'run', '--cli', cli, '--name', WORKER_NAME, '--town', root, '--log-format', 'json']
+  const limits = ['--task-timeout', '5m', '--stall-timeout', '2m']
+  const what = ['--cli', cli, '--name', WORKER_NAME, '--town', root, '--log-format', 'json']
+  const args = [MAIN, 'run', ...what, ...limits]
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true })
   let words = ''
   child.stderr.on('data', (chunk) => {

@@ -9,9 +9,11 @@ import { settingOf } from '../../config/settings.ts'
 import { locateTown, townName } from '../../config/town.ts'
 import { townFileText } from '../../config/town-file-text.ts'
 import { messageOf, WorkerError } from '../../domain/errors.ts'
+import { refuseForeignData } from '../../server/data-files.ts'
 import { makeFolder } from '../../server/folder.ts'
 import { defaultSocketPath } from '../../server/socket-path.ts'
 import type { Command, Invocation } from '../command.ts'
+import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { flagValue, jsonFlag } from '../flags.ts'
 
@@ -94,6 +96,7 @@ async function makeTown(
           place.file,
           profiles.map(({ id }) => id),
         )
+  if (loadContext({ town: root }, {}).target.kind === 'local') await refuseForeignData({ root }, MOVE_DATA)
   const nameThere = schema.townName.safeParse(file?.values.name)
   const name = townName(nameThere.success ? nameThere.data : file ? undefined : wanted.name, place)
   const made: Made = { name, folder: root, created: [], kept: [], added: {}, ignored: [] }
@@ -108,6 +111,9 @@ async function makeTown(
   ignoreData(made, gitRoot(root) !== null)
   return made
 }
+
+const MOVE_DATA =
+  'Move it away, or make the town in another folder; one that uses another Redis says so in its tinytown.toml first'
 
 /** Where the socket lies, as the file says it; null when the folder is too deep for it. */
 function socketIn(root: string): string | null {

@@ -15,6 +15,7 @@ export const redis: Command = {
   describe: "Start, stop or look at the town's own redis-server",
   settings: ['town', 'redis'],
   flags: jsonFlag,
+  choices: ['start', 'stop', 'status'],
   build: (yargs) => yargs.positional('action', { type: 'string', describe: 'start, stop or status' }),
   examples: [
     ['redis status', 'exits with 69 when it does not run'],

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { sleep } from '../../base/clock.ts'
 import { Closers } from '../../base/closers.ts'
+import { formatDuration } from '../../base/duration.ts'
 import { locateWorkdir } from '../../config/town.ts'
 import { WorkerError } from '../../domain/errors.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
@@ -10,8 +12,9 @@ import { createLogger, type Logger } from '../../observability/logger.ts'
 import { probeVersion } from '../../process/probe.ts'
 import type { Profile } from '../../process/profile.ts'
 import { registerAgent } from '../../store/agents.ts'
+import type { Redis } from '../../store/connection.ts'
 import { Control } from '../../worker/control.ts'
-import { createRunner } from '../../worker/run.ts'
+import { createRunner, type Runner } from '../../worker/run.ts'
 import { type WorkerEnd, work } from '../../worker/worker.ts'
 import type { Command, Invocation } from '../command.ts'
 import { type Context, describeTown, loadContext, type OpenTown, openTown } from '../context.ts'
@@ -44,18 +47,31 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   for (const warning of context.warnings) logger.warn(warning)
   const control = new Control()
   const closers = new Closers()
+  let runner: Runner | null = null
   const signals = handleSignals(control, {
     drainMs: settings.drainTimeout,
     onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, logger)),
-    exit: (code) => process.exit(code),
+    onFirst: () => {
+      if (pretty)
+        terminal.note(
+          `Again (Ctrl-C) ends the run in hand now and gives its task back; it may take up to ${formatDuration(settings.drainTimeout)} else.`,
+        )
+    },
+    exit(code) {
+      runner?.kill()
+      process.exit(code)
+    },
   })
   closers.add(() => signals.close())
   const emit = (event: WorkerEvent) => {
     if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, terminal.style('gray', '│')))
     else logEvent(logger, event)
   }
+  const onRunner = (made: Runner) => {
+    runner = made
+  }
   try {
-    const end = await serve({ context, profile, workdir, logger, control, emit, closers, env })
+    const end = await serve({ context, profile, workdir, logger, control, emit, closers, env, onRunner })
     return signals.forced() ?? exitCodeOf(end)
   } catch (error) {
     // A signal while the worker was still starting ends the wait for Redis; there is nothing to drain.
@@ -66,6 +82,8 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   }
 }
 
+const REGISTER_AGAIN_MS = 1000
+
 interface Service {
   readonly context: Context
   readonly profile: Profile
@@ -75,8 +93,11 @@ interface Service {
   readonly emit: (event: WorkerEvent) => void
   readonly closers: Closers
   readonly env: NodeJS.ProcessEnv
+  /** Gets the runner as soon as there is one, for an exit that waits for nothing. */
+  readonly onRunner: (runner: Runner) => void
 }
 
+/** Works until the worker ends. A Redis that lost its data gets the registration again. */
 async function serve(service: Service): Promise<WorkerEnd> {
   const { context, profile, logger, control, emit, closers, env } = service
   const { settings } = context
@@ -88,29 +109,46 @@ async function serve(service: Service): Promise<WorkerEnd> {
     onConnection: emit,
   })
   closers.add(() => town.close())
+  const blocking = await town.connect(`wait:${settings.name}`)
+  const cliVersion = (await probeVersion(profile, { env, signal: control.draining })) ?? undefined
+  control.draining.throwIfAborted()
+  for (;;) {
+    const end = await workOnce(service, { town, blocking, cliVersion })
+    if (end !== 'forgotten') return end
+    if (!(await sleep(REGISTER_AGAIN_MS, control.draining))) return 'drained'
+  }
+}
+
+interface Link {
+  readonly town: OpenTown
+  readonly blocking: Redis
+  readonly cliVersion: string | undefined
+}
+
+/** From one registration to its end. */
+async function workOnce(service: Service, { town, blocking, cliVersion }: Link): Promise<WorkerEnd> {
+  const { context, profile, workdir, logger, emit, env } = service
+  const { settings, place } = context
   const { lease, isNew } = await register(context, profile, town)
   emit({ type: 'registered', agentId: lease.agentId, name: lease.agentName, isNew })
-  logger.info(
-    { agentId: lease.agentId, cli: profile.id, workdir: service.workdir },
-    `in town ${describeTown(context)}`,
-  )
+  logger.info({ agentId: lease.agentId, cli: profile.id, workdir }, `in town ${describeTown(context)}`)
   const runner = createRunner({
     profile,
-    workdir: service.workdir,
-    townRoot: context.place.root,
+    workdir,
+    townRoot: place.root,
     lease,
     env,
     passEnv: settings.passEnv,
     limits: { wallMs: settings.taskTimeout, stallMs: settings.stallTimeout, killGraceMs: settings.killGrace },
     emit,
   })
+  service.onRunner(runner)
   const { role } = settings
-  const roleInstructions = role ? readRole(context.place.root, role) : undefined
-  const cliVersion = (await probeVersion(profile, { env, signal: control.draining })) ?? undefined
+  const roleInstructions = role ? readRole(place.root, role) : undefined
   return await work({
     lease,
-    blocking: await town.connect(`wait:${settings.name}`),
-    control,
+    blocking,
+    control: service.control.follow(),
     emit,
     once: settings.once,
     maxRounds: settings.maxRounds,

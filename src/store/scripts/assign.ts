@@ -7,7 +7,7 @@ import { EMIT, NOW } from './shared.ts'
  *
  * KEYS: agent record, task, inbox, town events, agent events
  * ARGV: agent id, task id, description, tags as JSON, message before the time, message after it, 'head' or 'tail', event message
- * Returns: {'no-agent'} | {'exists'} | {'ok', agent state, messages waiting}
+ * Returns: {'no-agent'} | {'exists', agent state, messages waiting} | {'ok', agent state, messages waiting}
  */
 export const assign = script(
   'assign',
@@ -16,7 +16,9 @@ export const assign = script(
   `
 local agent, task, inbox = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HEXISTS', agent, 'id') == 0 then return {'no-agent'} end
-if redis.call('EXISTS', task) == 1 then return {'exists'} end
+if redis.call('EXISTS', task) == 1 then
+  return {'exists', redis.call('HGET', agent, 'state') or '', tostring(redis.call('LLEN', inbox))}
+end
 local at = now()
 redis.call('HSET', task, 'id', ARGV[2], 'description', ARGV[3], 'state', 'assigned', 'created_at', at, 'updated_at', at,
   'tags', ARGV[4], 'assigned_to', ARGV[1])

@@ -8,7 +8,7 @@ import { NOW } from './shared.ts'
  *
  * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner
  * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0'
- * Returns: {'lost'} | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none)}
+ * Returns: {'lost'} | {'forgotten'} (nobody is registered: the data is gone) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none)}
  */
 export const pulse = script(
   'pulse',
@@ -17,7 +17,9 @@ export const pulse = script(
 local lease, agent, stop, task = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[1] then return {'lost'} end
-if not holder and redis.call('GET', KEYS[5]) ~= ARGV[1] then return {'lost'} end
+local owner = redis.call('GET', KEYS[5])
+if not holder and not owner then return {'forgotten'} end
+if not holder and owner ~= ARGV[1] then return {'lost'} end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 if redis.call('HEXISTS', agent, 'id') == 0 then return {'evicted'} end
 local stopping = redis.call('EXISTS', stop)

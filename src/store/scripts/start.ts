@@ -9,7 +9,7 @@ import { EMIT, NOW } from './shared.ts'
  * KEYS: lease, in-flight, task, agent record, notes, receipt, town events, agent events
  * ARGV: token, raw, agent id, task id, start id, cli, allowed-from states (csv), new description ('' = must exist),
  *       lease key prefix, lease key suffix
- * Returns: {'lost'} | {'missing'} | {'ended', state} | {'elsewhere', agent id}
+ * Returns: {'lost'} | {'missing'} | {'unreadable', type of the key} | {'ended', state} | {'elsewhere', agent id}
  *        | {'started', started at, attempt, #task fields, task field, value …, note …}
  */
 export const start = script(
@@ -22,8 +22,11 @@ local token, raw, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], ARGV[
 local cli, allowed, description = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8]
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
+local kind = redis.call('TYPE', task).ok
+if kind ~= 'none' and kind ~= 'hash' then return {'unreadable', kind} end
+if kind == 'hash' and redis.call('HEXISTS', task, 'id') == 0 then return {'missing'} end
 local state = redis.call('HGET', task, 'state')
-if redis.call('EXISTS', task) == 0 then
+if kind == 'none' then
   if description == '' then return {'missing'} end
   redis.call('HSET', task, 'id', task_id, 'description', description, 'state', 'assigned', 'created_at', at,
     'updated_at', at, 'tags', '[]', 'assigned_to', agent_id)
