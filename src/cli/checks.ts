@@ -6,6 +6,7 @@ import { rootRefusal } from '../process/as-root.ts'
 import { probeCli } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
 import { findProgram } from '../process/which.ts'
+import { refuseForeignData } from '../server/data-files.ts'
 import { describeSearch, findRedisServer } from '../server/find.ts'
 import { ping } from '../server/ping.ts'
 import { checkSocketPath, socketPathLimit } from '../server/socket-path.ts'
@@ -148,12 +149,20 @@ async function checkLocal(context: Context, options: CheckOptions): Promise<Chec
   const name = 'Redis'
   const path = context.target.kind === 'local' ? context.target.socketPath : ''
   const answer = await ping({ path }, { timeoutMs: PING_MS, signal: options.signal })
-  if (answer === 'refused')
+  if (answer === 'refused') {
+    try {
+      await refuseForeignData(context.place)
+    } catch (error) {
+      return failed(name, error)
+    }
     return { name, status: 'ok', detail: 'does not run yet; it is started when needed' }
+  }
   return await checkConnection(context, options)
 }
 
 const CONNECT_MS = 5000
+const SNAPSHOTS_ONLY =
+  'a crash of it loses what came since the last one, redis.persist = true keeps an append-only file'
 
 async function checkConnection({ target, settings }: Context, { signal }: CheckOptions): Promise<Check> {
   const name = 'Redis'
@@ -169,6 +178,8 @@ async function checkConnection({ target, settings }: Context, { signal }: CheckO
     try {
       const { version, persistence } = await readServerInfo(redis)
       const detail = `${version} answers at ${address.shown}, persistence: ${persistence}`
+      if (persistence === 'snapshots' && target.kind === 'local')
+        return { name, status: 'ok', detail: `${detail}; ${SNAPSHOTS_ONLY}` }
       if (persistence !== 'none') return { name, status: 'ok', detail }
       return {
         name,

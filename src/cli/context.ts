@@ -1,6 +1,5 @@
-import { existsSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 
 import { profiles } from '../../workers/index.ts'
 import { Closers } from '../base/closers.ts'
@@ -13,6 +12,7 @@ import type { ServerEvent } from '../server/place.ts'
 import { defaultSocketPath } from '../server/socket-path.ts'
 import { type ConnectionEvent, connectRedis, type Redis, type RedisAddress } from '../store/connection.ts'
 import { type TownKeys, townKeys } from '../store/keys.ts'
+import { keepDataOutOfGit, keepStateOutOfGit } from './keep-out-of-git.ts'
 
 /** The flags of a command as they were given, by the key of their setting. */
 export type Flags = Readonly<Record<string, unknown>>
@@ -84,7 +84,8 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
       options.signal ? { signal: options.signal } : {},
     )
   }
-  keepOutOfGit(place.root)
+  keepStateOutOfGit(place.root)
+  if (target.kind === 'local') keepDataOutOfGit(place.root)
   const closers = new Closers()
   const connect = async (purpose: string, onEvent?: (event: ConnectionEvent) => void) => {
     const redis = await connectRedis(addressOf(target), {
@@ -107,17 +108,6 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
 }
 
-/** What is in `.tt` belongs to this machine. A folder that cannot be written has other troubles, which others tell. */
-function keepOutOfGit(root: string): void {
-  const folder = join(root, '.tt')
-  if (!existsSync(folder) || existsSync(join(folder, '.gitignore'))) return
-  try {
-    writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' })
-  } catch {
-    // Another process wrote it, or nobody may.
-  }
-}
-
 /** The address of a target as a client wants it. */
 export function addressOf(target: RedisTarget): RedisAddress {
   if (target.kind === 'remote') {
@@ -132,7 +122,8 @@ export function addressOf(target: RedisTarget): RedisAddress {
 const LOGIN_REMEDIES = {
   url: 'Put user and password into the URL: REDIS_URL=redis://:PASSWORD@host:port',
   host: 'Set TINYTOWN_REDIS_PASSWORD; for a user name use a URL: REDIS_URL=redis://USER:PASSWORD@host:port',
-  socket: "The town's own redis-server has no password: remove the one that was set, or reach it over TCP with REDIS_URL=redis://:PASSWORD@host:port",
+  socket:
+    "The town's own redis-server has no password: remove the one that was set, or reach it over TCP with REDIS_URL=redis://:PASSWORD@host:port",
 } as const
 
 /** How messages name the town: `shop-main (/srv/shop/tinytown.toml)`. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve, sep } from 'node:path'
 import { isFile, upwards } from './folders.ts'
 
 /** The root of the git work tree that holds `folder`, or null. */
@@ -13,6 +13,21 @@ export function gitNames(folder: string): readonly string[] | null {
   if (root === null) return null
   const branch = branchOf(root)
   return branch === null ? [basename(root)] : [basename(root), branch]
+}
+
+/**
+ * The repository's own file of ignored paths, which is shared with nobody, and the beginning of `folder`'s paths in it, with a slash
+ * at either end; null outside of git.
+ */
+export function gitExclude(folder: string): { file: string; prefix: string } | null {
+  const root = gitRoot(folder)
+  if (root === null) return null
+  const own = gitFolder(root) ?? ''
+  // A worktree shares it with its repository.
+  const common = resolve(own, readText(join(own, 'commondir')))
+  const parts = relative(root, folder).split(sep).filter(Boolean)
+  const prefix = ['', ...parts.map((part) => part.replace(/[\\*?[\]]/g, '\\$&')), ''].join('/')
+  return { file: join(common, 'info', 'exclude'), prefix }
 }
 
 function branchOf(root: string): string | null {

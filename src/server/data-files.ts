@@ -7,6 +7,8 @@ import { exchange } from './resp.ts'
 // Redis's own default names; `tt` gives none, so its server reads and writes this snapshot.
 const SNAPSHOT = 'dump.rdb'
 const APPEND_FOLDER = 'appendonlydir'
+/** What a redis-server writes into its folder, as lines of a .gitignore. */
+export const DATA_LINES = [`/${SNAPSHOT}`, '/temp-*.rdb', `/${APPEND_FOLDER}/`]
 const MANIFEST = 'appendonly.aof.manifest'
 
 const SWITCH_MS = 30_000

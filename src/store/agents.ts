@@ -12,7 +12,7 @@ import { requestStop as requestStopScript } from './scripts/request-stop.ts'
 import { setState as setStateScript } from './scripts/set-state.ts'
 
 /** The process that holds a lease, as its registration tells it; '' for what it did not tell. */
-export interface Holder {
+interface Holder {
   readonly host: string
   readonly pid: string
   readonly startedAt: string

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -47,6 +47,8 @@ describe('a wrong command line', () => {
     ['a word too many', ['list', 'extra'], /Unexpected word "extra" after list/],
     ['a missing positional', ['assign'], /Expected <agent> after assign\n.*assign <agent> \[text\.\.\]/],
     ['a flag without its value', ['wait', 'x', '--timeout'], /Expected a value after --timeout/],
+    ['an action too few', ['redis'], /Expected start, stop or status after redis/],
+    ['JSON of a worker, which has none', ['run', '--json'], /"--json is no flag of run"/],
     ['an action that does not exist', ['redis', 'stat'], /got "stat"\. Did you mean status\?/],
     ['no text', ['assign', 'w'], /Expected the text of the task, got nothing/],
     ['only blanks', ['assign', 'w', '  '], /Expected the text of the task, got nothing/],
@@ -134,6 +136,17 @@ describe('init', () => {
     expect((await cli(folder, ['init'])).stdout).not.toMatch(/added/)
   })
 
+  it('makes no town around the data of another Redis', async () => {
+    const folder = await emptyFolder()
+    await writeFile(join(folder, 'dump.rdb'), 'theirs')
+    const refused = await cli(folder, ['init'])
+    expect(refused).toMatchObject({ exit: 78, stderr: expect.stringMatching(/dump\.rdb.*\n.*Move it away/) })
+    expect(await readdir(folder)).toEqual(['dump.rdb'])
+    expect((await cli(folder, ['doctor'])).stdout).toMatch(/fail {2}Redis .*dump\.rdb/)
+    await writeFile(join(folder, 'tinytown.toml'), '[redis]\nurl = "redis://127.0.0.1:1"\n')
+    expect(await cli(folder, ['init'])).toMatchObject({ exit: 0 })
+  })
+
   it('says which folder it cannot write', async () => {
     const { exit, stderr } = await cli(await emptyFolder(), ['init', '/proc/town'])
     expect(exit).toBe(78)
@@ -205,6 +218,20 @@ describe('a town whose worker is away', () => {
     expect(JSON.parse((await run('task', piped.stdout.trim(), '--json')).stdout).description).toBe(
       '- one\n- two\n',
     )
+  })
+
+  it('does not say who would do a task that has ended', async () => {
+    const { cli: run, redis, keys, id } = await townWithAgent({ state: 'stopped' })
+    for (const state of ['completed', 'failed', 'cancelled']) {
+      const taskId = newId()
+      await redis.hset(keys.task(taskId), { id: taskId, state, assigned_to: id, result: 'over' })
+      const { exit, stderr } = await run('wait', taskId)
+      expect({ state, exit, told: stderr.includes('is not running') }).toEqual({
+        state,
+        exit: state === 'completed' ? 0 : 1,
+        told: false,
+      })
+    }
   })
 
   it('takes words as they are, also those that begin with a dash', async () => {
@@ -393,6 +420,37 @@ describe('what stands around a town', () => {
     const list = await cliWith({ env }, 'list', '--connect-timeout', '1s')
     expect(list.exit).toBe(69)
     expect(list.stderr).not.toContain('secret')
+  })
+
+  it('keeps the data of the redis-server out of git, also in a worktree', async () => {
+    const { cli: run, root } = await town()
+    const common = join(root, '.git')
+    await mkdir(join(common, 'worktrees', 'w'), { recursive: true })
+    await writeFile(join(common, 'HEAD'), 'ref: refs/heads/main\n')
+    await writeFile(join(common, 'worktrees', 'w', 'HEAD'), 'ref: refs/heads/w\n')
+    await writeFile(join(common, 'worktrees', 'w', 'commondir'), '../..\n')
+    expect((await run('list')).exit).toBe(0)
+    expect((await run('list')).exit).toBe(0)
+    const lines = '/dump.rdb\n/temp-*.rdb\n/appendonlydir/\n'
+    expect(await readFile(join(common, 'info', 'exclude'), 'utf8')).toBe(lines)
+    const inner = join(root, 'work [1]', 'town')
+    await mkdir(inner, { recursive: true })
+    await writeFile(join(root, 'work [1]', '.git'), `gitdir: ${join(common, 'worktrees', 'w')}\n`)
+    await writeFile(join(inner, 'tinytown.toml'), 'name = "inner"\n')
+    try {
+      expect((await cli(inner, ['list'])).exit).toBe(0)
+    } finally {
+      await cli(inner, ['redis', 'stop'])
+    }
+    expect(await readFile(join(common, 'info', 'exclude'), 'utf8')).toBe(
+      `${lines}/town/dump.rdb\n/town/temp-*.rdb\n/town/appendonlydir/\n`,
+    )
+  })
+
+  it('says what a crash of the redis-server of the town may lose', async () => {
+    const { cli: run } = await town()
+    await run('redis', 'start')
+    expect((await run('doctor')).stdout).toMatch(/ok {4}Redis .*snapshots; .*redis\.persist = true/)
   })
 
   it('lists the CLIs, and what installs those that are missing', async () => {

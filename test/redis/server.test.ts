@@ -15,7 +15,7 @@ import { type InstallPlan, type MachineFacts, planInstall } from '../../src/serv
 import { ensureLocalRedis } from '../../src/server/local.ts'
 import { ping } from '../../src/server/ping.ts'
 import type { LocalRedisOptions, ServerEvent } from '../../src/server/place.ts'
-import { processInfo } from '../../src/server/process-info.ts'
+import { holderIsGone, processInfo } from '../../src/server/process-info.ts'
 import { exchange } from '../../src/server/resp.ts'
 import {
   checkSharedFolder,
@@ -569,6 +569,7 @@ describe('the local server', { timeout: TIMEOUT_MS }, () => {
   })
 
   it('ends with the reason and the log when the data cannot be read', async () => {
+    await mkdir(join(root, '.tt'))
     await writeFile(join(root, 'dump.rdb'), 'this is no snapshot')
     const error = await failure(ensure())
     expect(error.code).toBe('redis-failed')
@@ -679,6 +680,16 @@ describe('the data of a town', { timeout: TIMEOUT_MS }, () => {
     await stop()
     await startAsTinytown()
     expect(await redis('GET', 'from-us')).toBe('two')
+  })
+
+  it.each(['dump.rdb', 'appendonlydir'])('is not that of another program: %s', async (name) => {
+    await mkdir(join(root, name))
+    const error = await failure(ensure())
+    expect(error.code).toBe('config')
+    expect(error.message).toContain(join(root, name))
+    expect(error.remedy).toMatch(/Move it away, .*--town, .*REDIS_URL/)
+    expect(existsSync(join(root, '.tt'))).toBe(false)
+    expect(events).toEqual([])
   })
 
   it('survives a killed server when it is kept in append-only files', async () => {
@@ -850,5 +861,33 @@ describe('several processes', { timeout: 2 * TIMEOUT_MS }, () => {
     await endChild(child)
     expect(existsSync(`${options().socketPath}.lock`)).toBe(true)
     expect((await ensure()).kind).toBe('started')
+  })
+})
+
+describe('the holder of a lease', () => {
+  const hostname = 'box'
+  const self = async () => {
+    const info = await processInfo(process.pid)
+    return { host: hostname, pid: String(process.pid), startedAt: info?.startedAt ?? '' }
+  }
+
+  it('is there while its process runs', async () => {
+    expect(await holderIsGone(await self(), { hostname })).toBe(false)
+  })
+
+  it('is gone when its number belongs to nobody or to another process', async () => {
+    const holder = await self()
+    expect(await holderIsGone({ ...holder, pid: String(2 ** 22 + 1) }, { hostname })).toBe(true)
+    expect(await holderIsGone({ ...holder, startedAt: `${holder.startedAt}0` }, { hostname })).toBe(true)
+  })
+
+  it.each<[string, object]>([
+    ['on another host', { host: 'elsewhere' }],
+    ['in another container of the same host name', { startedAt: 'another-start/4026539999/17' }],
+    ['that told no start', { startedAt: '' }],
+    ['that told no process', { pid: '' }],
+  ])('is not taken for gone: one %s', async (_, change) => {
+    const holder = { ...(await self()), pid: String(2 ** 22 + 1), ...change }
+    expect(await holderIsGone(holder, { hostname })).toBe(false)
   })
 })

@@ -353,6 +353,20 @@ describe('the heartbeat', () => {
     await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('lost')
   })
 
+  it('says that Redis lost its data when nothing tells of a registration', async () => {
+    const lease = await register()
+    await here.redis.del(lease.agent.lease, lease.agent.owner, lease.agent.record)
+    await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
+  })
+
+  it('takes a second goodbye, whose first reply got lost, for the same', async () => {
+    const lease = await register()
+    expect(await leaveTown(lease, 'bye')).toBe(0)
+    const events = await here.redis.xlen(lease.agent.events)
+    expect(await leaveTown(lease, 'bye')).toBe(0)
+    expect(await here.redis.xlen(lease.agent.events)).toBe(events)
+  })
+
   it('puts a state right that a stale read brought back', async () => {
     const lease = await register()
     await here.redis.hset(lease.agent.record, 'state', 'stopped')
@@ -431,5 +445,88 @@ describe('finding an agent', () => {
     await expect(findAgent(here.redis, here.town, 'twin')).rejects.toThrow(
       /more than one agent: twin \(.*\), twin \(/,
     )
+  })
+})
+
+describe('a name and its agents', () => {
+  const who = { name: 'worker-1', cli: 'demo', role: undefined, leaseMs: 30_000, extra: {} }
+
+  it('belongs to the live record when the record that had it is gone', async () => {
+    const first = await register()
+    await leaveTown(first, 'bye')
+    await here.redis.del(first.agent.record)
+    const id = newId()
+    await here.redis.hset(here.town.agent(id).record, { id, name: 'Worker-1', state: 'stopped' })
+    expect((await register()).agentId).toBe(id)
+    expect(await here.redis.hget(here.town.names, 'worker-1')).toBe(id)
+    expect(await listAgents(here.redis, here.town)).toHaveLength(1)
+  })
+
+  it('keeps its inbox when there is no record of it at all', async () => {
+    const first = await register()
+    const taskId = await assign(first)
+    await here.redis.del(first.agent.lease, first.agent.record)
+    const second = await register()
+    expect(second.agentId).toBe(first.agentId)
+    expect(await claimMessage(second)).toMatchObject({ raw: expect.stringContaining(taskId) })
+  })
+
+  it('is taken at once from a holder that is dead, with the task that it had', async () => {
+    const dead = { host: 'box', pid: 42, pid_started: 'then' }
+    const first = await registerAgent(here.redis, here.town, { ...who, extra: dead })
+    if (first.kind !== 'registered') throw new Error('held')
+    const taskId = await assign(first.lease)
+    await claimMessage(first.lease)
+    const asked: object[] = []
+    const isGone = async (holder: object) => {
+      asked.push(holder)
+      return true
+    }
+    const second = await registerAgent(here.redis, here.town, { ...who, isGone })
+    expect(asked).toEqual([{ host: 'box', pid: '42', startedAt: 'then' }])
+    if (second.kind !== 'registered') throw new Error('held')
+    expect(second.lease.agentId).toBe(first.lease.agentId)
+    expect(await claimMessage(second.lease)).toMatchObject({ raw: expect.stringContaining(taskId) })
+    await expect(claimMessage(first.lease)).rejects.toThrow()
+    expect(await here.redis.hexists(second.lease.agent.record, 'pid_started')).toBe(0)
+  })
+
+  it('is not taken from a holder that lives, nor from one that took it meanwhile', async () => {
+    const first = await register()
+    const isGone = async () => false
+    expect(await registerAgent(here.redis, here.town, { ...who, isGone })).toMatchObject({ kind: 'held' })
+    let asked = 0
+    const tooLate = async () => {
+      asked += 1
+      if (asked === 1) await here.redis.set(first.agent.lease, 'another')
+      return asked === 1
+    }
+    expect(await registerAgent(here.redis, here.town, { ...who, isGone: tooLate })).toMatchObject({
+      kind: 'held',
+    })
+    expect(await here.redis.get(first.agent.lease)).toBe('another')
+  })
+})
+
+describe('an assignment whose reply got lost', () => {
+  it('is made once and told as made', async () => {
+    const lease = await register()
+    // As ioredis does after a reconnect: the same command once more.
+    const twice = here.redis.duplicate()
+    try {
+      const evalsha = twice.evalsha.bind(twice) as (...args: unknown[]) => Promise<unknown>
+      const again = async (...args: unknown[]) => {
+        await evalsha(...args)
+        return await evalsha(...args)
+      }
+      Object.assign(twice, { evalsha: again })
+      const task = { description: 'Do X', tags: [], priority: 'normal' } as const
+      const assigned = await assignTask(twice, here.town, lease.agentId, task)
+      expect(assigned).toMatchObject({ agentState: 'idle', waiting: 1 })
+      expect(await getTask(here.redis, here.town, assigned.taskId)).toMatchObject({ state: 'assigned' })
+      expect(await here.redis.llen(lease.agent.inbox)).toBe(1)
+    } finally {
+      twice.disconnect()
+    }
   })
 })

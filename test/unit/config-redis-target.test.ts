@@ -27,6 +27,7 @@ describe('redisTarget', () => {
       kind: 'remote',
       url: redisUrl,
       source: 'REDIS_URL',
+      given: 'url',
     })
   })
 
@@ -44,7 +45,7 @@ describe('redisTarget', () => {
     [{ redisPassword: 'p@ss/w:rd#%' }, 'redis://:p%40ss%2Fw%3Ard%23%25@127.0.0.1:6379'],
   ])('makes of %j the URL %s', (changes, url) => {
     const target = redisTarget({ ...settings, redisUseSocket: false, ...changes }, '/town', sources)
-    expect(target).toEqual({ kind: 'remote', url, source: 'tinytown.toml: redis.host' })
+    expect(target).toEqual({ kind: 'remote', url, source: 'tinytown.toml: redis.host', given: 'host' })
     expect(isRedisUrl(url)).toBe(true)
   })
 })

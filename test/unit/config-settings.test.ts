@@ -145,7 +145,7 @@ describe('the descriptions', () => {
   })
 
   it('describes a switch', () => {
-    expect(flagOptions(['output']).json).toEqual({
+    expect(flagOptions(['results']).json).toEqual({
       type: 'boolean',
       requiresArg: false,
       describe: 'Print results as JSON.',

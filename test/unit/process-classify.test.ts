@@ -252,3 +252,23 @@ it('always gives an outcome, whatever happened', () => {
     }),
   )
 })
+
+describe('the detail of a failed run', () => {
+  const said = (stdout: string, stderr = '') => read({}, { plain: { text: stdout, cut: false }, stderr })
+  const detail = (reading: Reading) => {
+    const end = outcome(exit({ exitCode: 1 }), reading, PLAIN)
+    return end.kind === 'failed' ? end.detail : ''
+  }
+
+  it('ends with what a CLI without events said on stdout, unless it said something on stderr', () => {
+    expect(detail(said('starting\nno such model'))).toBe('some exited with 1\n\nstarting\nno such model')
+    expect(detail(said('starting', 'no such model'))).toBe('some exited with 1\n\nno such model')
+    expect(detail(said(' \n', ' \n'))).toBe('some exited with 1')
+  })
+
+  it('has the end of a long stdout only', () => {
+    const text = detail(said(`${'x'.repeat(100_000)} the cause`))
+    expect(Buffer.byteLength(text)).toBe(4096)
+    expect(text.endsWith('x the cause')).toBe(true)
+  })
+})

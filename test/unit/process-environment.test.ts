@@ -5,6 +5,7 @@ const TASK = { agentId: 'a-1', agentName: 'worker-1', taskId: 't-1', runId: 'r-1
 const TOLD = {
   TINYTOWN_AGENT_ID: 'a-1',
   TINYTOWN_AGENT_NAME: 'worker-1',
+  TINYTOWN_RUN_ID: 'r-1',
   TINYTOWN_TASK_ID: 't-1',
   TINYTOWN_TOWN: 'my-town',
 }

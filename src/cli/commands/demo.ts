@@ -168,7 +168,7 @@ async function tellTask(terminal: Terminal, task: Task, root: string): Promise<n
   say(
     terminal,
     'task',
-    `${task.state} in ${formatDuration(task.durationMs ?? 0)}, ${task.toolCalls ?? 0} tool calls`,
+    `${task.state} in ${formatDuration(task.durationMs ?? 0)}, ${task.toolCalls ?? 0} tool call${task.toolCalls === 1 ? '' : 's'}`,
   )
   say(terminal, 'result', task.result ?? '')
   const file = await readFile(join(root, 'hello-from-tinytown.md'), 'utf8').catch(() => null)

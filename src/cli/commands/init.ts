@@ -9,13 +9,14 @@ import { settingOf } from '../../config/settings.ts'
 import { locateTown, townName } from '../../config/town.ts'
 import { townFileText } from '../../config/town-file-text.ts'
 import { messageOf, WorkerError } from '../../domain/errors.ts'
-import { refuseForeignData } from '../../server/data-files.ts'
+import { DATA_LINES, refuseForeignData } from '../../server/data-files.ts'
 import { makeFolder } from '../../server/folder.ts'
 import { defaultSocketPath } from '../../server/socket-path.ts'
 import type { Command, Invocation } from '../command.ts'
 import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { flagValue, jsonFlag } from '../flags.ts'
+import { notIgnored } from '../keep-out-of-git.ts'
 
 /** Makes a town folder. */
 export const init: Command = {
@@ -133,17 +134,13 @@ async function makePart({ folder, created, kept }: Made, path: string): Promise<
   ;(isNew ? created : kept).push(`${path}/`)
 }
 
-// The redis-server of the town writes these beside tinytown.toml, where tt's server does.
-const DATA_LINES = ['/dump.rdb', '/temp-*.rdb', '/appendonlydir/']
-
-/** Keeps the data of Redis out of git, where there is git or a .gitignore. */
+/** Keeps the data of Redis, which lies beside tinytown.toml as with tt, out of git, where there is git or a .gitignore. */
 function ignoreData(made: Made, inGit: boolean): void {
   const path = join(made.folder, '.gitignore')
   const there = existsSync(path)
   if (!there && !inGit) return
   const text = there ? readFileSync(path, 'utf8') : ''
-  const known = text.split(/\r?\n/).map((line) => line.trim().replace(/^\/|\/$/g, ''))
-  const missing = DATA_LINES.filter((line) => !known.includes(line.replace(/^\/|\/$/g, '')))
+  const missing = notIgnored(text, DATA_LINES)
   if (missing.length === 0) return
   const gap = text === '' || text.endsWith('\n') ? '' : '\n'
   appendFileSync(path, `${gap}${missing.join('\n')}\n`)

@@ -11,6 +11,7 @@ import { logEvent } from '../../observability/log-events.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
 import { probeVersion } from '../../process/probe.ts'
 import type { Profile } from '../../process/profile.ts'
+import { holderIsGone, processInfo } from '../../server/process-info.ts'
 import { registerAgent } from '../../store/agents.ts'
 import type { Redis } from '../../store/connection.ts'
 import { Control } from '../../worker/control.ts'
@@ -166,22 +167,29 @@ async function workOnce(service: Service, { town, blocking, cliVersion }: Link):
 
 async function register(context: Context, profile: Profile, town: OpenTown) {
   const { name, role, leaseMs } = context.settings
+  const host = hostname()
+  const startedAt = (await processInfo(process.pid))?.startedAt
   const registered = await registerAgent(town.redis, town.keys, {
     name,
     cli: profile.id,
     role,
     leaseMs,
-    extra: { host: hostname(), pid: process.pid, worker_version: VERSION },
+    extra: {
+      host,
+      pid: process.pid,
+      ...(startedAt && { pid_started: startedAt }),
+      worker_version: VERSION,
+    },
+    isGone: (holder) => holderIsGone(holder, { hostname: host }),
   })
   if (registered.kind === 'registered') return registered
-  const { host, pid, expiresInMs } = registered
   throw new WorkerError(
     'name-in-use',
-    `The agent name ${name} is in use by a live worker: pid ${pid} on ${host} in town ${context.townName}`,
+    `The agent name ${name} is in use by a live worker: pid ${registered.pid} on ${registered.host} in town ${context.townName}`,
     {
       remedy:
         `Give this one another name (--name worker-2), or stop that one: tinytown-worker kill ${name}. ` +
-        `If it died, its name is free in ${Math.ceil(expiresInMs / 1000)} s`,
+        `If it died, its name is free in ${Math.ceil(registered.expiresInMs / 1000)} s`,
     },
   )
 }

@@ -3,7 +3,8 @@ import { EMIT, NOW, TITLE } from './shared.ts'
 
 /**
  * Ends an agent's life: what is still in flight goes back to the head of the inbox in its order, the state becomes stopped,
- * the stop flag and the lease go.
+ * the stop flag and the lease go. For a day the owner says who left, so that a repetition changes nothing and nobody takes a
+ * registration that ended for data that Redis lost.
  *
  * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner
  * ARGV: token, agent id, message
@@ -16,10 +17,15 @@ export const leave = script(
   TITLE,
   `
 local lease, in_flight, inbox, agent, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-if redis.call('GET', lease) ~= ARGV[1] then return {'lost'} end
+local left = 'left:' .. ARGV[1]
+if redis.call('GET', lease) ~= ARGV[1] then
+  if redis.call('GET', KEYS[8]) == left then return {'ok', '0'} end
+  return {'lost'}
+end
 local back = 0
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
-redis.call('DEL', lease, stop, KEYS[8])
+redis.call('DEL', lease, stop)
+redis.call('SET', KEYS[8], left, 'EX', 86400)
 if redis.call('HEXISTS', agent, 'id') == 1 then
   local at = now()
   local before = redis.call('HGET', agent, 'state') or 'starting'
