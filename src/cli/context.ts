@@ -102,7 +102,7 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   const redis = await connect(options.purpose, options.onConnection)
   return {
     redis,
-    keys: townKeys(context.townName),
+    keys: townKeys(context.townName, settings.recordFormat),
     connect: (purpose) => connect(purpose),
     close: () => closers.close(),
   }

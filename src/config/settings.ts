@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { RECORD_FORMATS } from '../domain/record-format.ts'
 import * as schema from './schemas.ts'
 
 export type SettingGroup = 'worker' | 'town' | 'redis' | 'output' | 'results'
@@ -170,6 +171,16 @@ const SETTINGS = {
     otherwise: 'git repository and branch, else the name of the folder',
     doc: 'The name of the town, which is part of every Redis key.',
     placeholder: 'NAME',
+    group: 'town',
+  },
+  recordFormat: {
+    flag: 'record-format',
+    env: 'TINYTOWN_RECORD_FORMAT',
+    toml: ['record_format'],
+    schema: schema.oneOf(RECORD_FORMATS),
+    default: 'hash',
+    doc: 'The form of new records: hash, as tt 0.10 reads them, or json, as the guide of Tinytown documents them.',
+    placeholder: 'FORMAT',
     group: 'town',
   },
   redisUrl: {

@@ -4,7 +4,7 @@ import { WorkerError } from '../domain/errors.ts'
 import { type Id, newId, parseId, RESERVED_NAMES, SUPERVISOR_ID, shortId } from '../domain/ids.ts'
 import type { TownKeys } from './keys.ts'
 import { type Lease, runLeased } from './lease.ts'
-import { readAgent, scanRecords } from './records.ts'
+import { readAgent, readRecord, scanRecords } from './records.ts'
 import { runScript, texts } from './script.ts'
 import { leave as leaveScript } from './scripts/leave.ts'
 import { register as registerScript } from './scripts/register.ts'
@@ -44,13 +44,27 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
     const agent = town.agent(id)
     const keys = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
     const extra = Object.entries(who.extra).flat()
-    const fixed = [token, who.leaseMs, id, who.name, who.cli, who.role ?? '', town.agentPrefix, dead]
+    const fixed = [
+      token,
+      who.leaseMs,
+      id,
+      who.name,
+      who.cli,
+      who.role ?? '',
+      town.agentPrefix,
+      dead,
+      town.recordFormat,
+    ]
     const args = [...fixed, ...extra]
     const [kind, first = '', second = '', , left = '0', holder = '', startedAt = ''] = texts(
       await runScript(redis, registerScript, keys, args),
     )
     if (kind === 'renamed') id = first
-    else if (kind === 'held') {
+    else if (kind === 'unreadable') {
+      throw new WorkerError('config', `The key ${agent.record} holds no agent record: ${first}`, {
+        remedy: 'Look at it with redis-cli, and delete or rename it',
+      })
+    } else if (kind === 'held') {
       const found = { host: first, pid: second, startedAt }
       if (holder === dead || !(await who.isGone?.(found)))
         return { kind, host: first, pid: second, expiresInMs: Number(left) }
@@ -65,7 +79,7 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
 async function idOfName(redis: Redis, town: TownKeys, name: string): Promise<Id | null> {
   const known = await redis.hget(town.names, name.toLowerCase())
   // The entry outlives a record that `tt prune` removed; one that `tt spawn` made has no entry yet.
-  if (known && (await redis.hexists(town.agent(known).record, 'id'))) return known
+  if (known && (await getAgent(redis, town, known))) return known
   const same = (await listAgents(redis, town)).filter(
     (agent) => agent.name.toLowerCase() === name.toLowerCase(),
   )
@@ -120,7 +134,7 @@ export async function listAgents(redis: Redis, town: TownKeys): Promise<Agent[]>
 
 /** The agent with this id, or null. */
 export async function getAgent(redis: Redis, town: TownKeys, id: Id): Promise<Agent | null> {
-  return readAgent(await redis.hgetall(town.agent(id).record))
+  return readAgent(await readRecord(redis, town.agent(id).record))
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Id } from '../domain/ids.ts'
+import type { RecordFormat } from '../domain/record-format.ts'
 
 /**
  * Every key of a town. A town named `{name}` keeps all of them in one Redis Cluster slot. Extension keys stand under
@@ -6,7 +7,14 @@ import type { Id } from '../domain/ids.ts'
  */
 export interface TownKeys {
   readonly town: string
+  /** The form of records that are made new; those that are there keep theirs. */
+  readonly recordFormat: RecordFormat
   readonly events: string
+  /** List of the ids of tasks that nobody has yet. */
+  readonly backlog: string
+  /** PubSub channels of broadcasts: the town's own, on which is sent, and the one of Tinytown's guide, which is heard too. */
+  readonly broadcast: string
+  readonly guideBroadcast: string
   readonly deadLetters: string
   /** Hash of agent name (lower case) to agent id: the same name takes the same inbox again. */
   readonly names: string
@@ -36,16 +44,22 @@ export interface AgentKeys {
   readonly notes: string
   /** What the last run wrote last, so that a repeated start or settle is recognised. */
   readonly receipt: string
+  /** PubSub channel that tells a worker to look at once: an urgent message, a cancel, a pause. */
+  readonly wake: string
   /** Stream of what the CLI says, capped. */
   readonly output: string
 }
 
 /** The keys of the town named `town`. */
-export function townKeys(town: string): TownKeys {
+export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): TownKeys {
   const base = `tt:${town}`
   return {
     town,
+    recordFormat,
     events: `${base}:events`,
+    backlog: `${base}:backlog`,
+    broadcast: `${base}:broadcast`,
+    guideBroadcast: 'tt:broadcast',
     deadLetters: `${base}:dead-letters`,
     names: `${base}:worker:names`,
     agentPattern: `${escapeGlob(base)}:agent:*`,
@@ -65,6 +79,7 @@ export function townKeys(town: string): TownKeys {
       inFlight: `${base}:worker:${id}:in-flight`,
       notes: `${base}:worker:${id}:notes`,
       receipt: `${base}:worker:${id}:receipt`,
+      wake: `${base}:worker:${id}:wake`,
       output: `${base}:worker:${id}:output`,
     }),
   }

@@ -2,8 +2,10 @@ import type { Redis } from 'ioredis'
 import { type Agent, readAgentState } from '../domain/agent.ts'
 import { REASONS, type Reason } from '../domain/outcome.ts'
 import { readTaskState, type Task, type TaskExtras } from '../domain/task.ts'
+import { runScript } from './script.ts'
+import { readRecords as readRecordsScript } from './scripts/read-records.ts'
 
-/** A record as Redis holds it: field and value, both texts. */
+/** A record, whether it is a hash or a JSON string in Redis: field and value, both texts. */
 export type Fields = Readonly<Record<string, string>>
 
 /** Reads an agent record; null when it is not one (no id: a ghost that a blind write left behind). */
@@ -117,14 +119,27 @@ function present<T extends object>(fields: T): Present<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>
 }
 
-/** Field and value in turn, as HGETALL answers inside a script, to an object. */
+/** Field and value in turn, as a script answers, to an object. */
 export function pairs(flat: readonly string[]): Fields {
   const fields: Record<string, string> = {}
   for (let at = 0; at + 1 < flat.length; at += 2) fields[flat[at] as string] = flat[at + 1] as string
   return fields
 }
 
-/** Reads every record whose key matches `pattern`, in one round trip per 500 keys. What is not a record is left out. */
+/** Reads some records in one round trip, in the order of their keys; no fields for what is not there or is no record. */
+export async function readRecords(redis: Redis, keys: readonly string[]): Promise<Fields[]> {
+  if (keys.length === 0) return []
+  const found = (await runScript(redis, readRecordsScript, keys, [])) as string[][]
+  return found.map(pairs)
+}
+
+/** Reads the record at `key`; no fields when there is none. */
+export async function readRecord(redis: Redis, key: string): Promise<Fields> {
+  const [fields = {}] = await readRecords(redis, [key])
+  return fields
+}
+
+/** Reads every record whose key matches `pattern`, in two round trips per 500 keys. What is not a record is left out. */
 export async function scanRecords<T extends { readonly id: string }>(
   redis: Redis,
   pattern: string,
@@ -132,10 +147,8 @@ export async function scanRecords<T extends { readonly id: string }>(
 ): Promise<T[]> {
   const found = new Map<string, T>()
   for await (const keys of redis.scanStream({ match: pattern, count: 500 })) {
-    const batch = redis.pipeline()
-    for (const key of keys as string[]) batch.hgetall(key)
-    for (const [error, fields] of (await batch.exec()) ?? []) {
-      const record = error ? null : read(fields as Fields)
+    for (const fields of await readRecords(redis, keys as string[])) {
+      const record = read(fields)
       if (record) found.set(record.id, record)
     }
   }

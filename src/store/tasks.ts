@@ -6,7 +6,7 @@ import type { Reason } from '../domain/outcome.ts'
 import { allowedFrom, readTaskState, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import { leaseKeyParts, type TownKeys } from './keys.ts'
 import { type Lease, runLeased } from './lease.ts'
-import { extraFields, pairs, readTask, scanRecords } from './records.ts'
+import { extraFields, pairs, readRecord, readTask, scanRecords } from './records.ts'
 import { runScript, texts } from './script.ts'
 import { assign as assignScript } from './scripts/assign.ts'
 import { release as releaseScript } from './scripts/release.ts'
@@ -24,7 +24,7 @@ export type Started =
       readonly notes: readonly string[]
     }
   | { readonly kind: 'missing' }
-  /** The record is no hash but a key of this type. */
+  /** The key holds something else: a type of Redis, or a text that is no JSON object. */
   | { readonly kind: 'unreadable'; readonly type: string }
   | { readonly kind: 'ended'; readonly state: TaskState }
   | { readonly kind: 'elsewhere'; readonly agentId: Id }
@@ -55,6 +55,7 @@ export async function startTask(
     start.description ?? '',
     prefix,
     suffix,
+    town.recordFormat,
   ])
   const [kind, first = '', attempt = '0', count = '0'] = reply
   if (kind === 'ended') return { kind, state: readTaskState(first) }
@@ -171,6 +172,7 @@ export async function assignTask(
     after,
     end,
     'task assigned',
+    town.recordFormat,
   ]
   const [kind, agentState = '', waiting = '0'] = texts(await runScript(redis, assignScript, keys, args))
   // `exists`: the reply got lost and the client sent the script again. The id is new, so the task is this one.
@@ -181,7 +183,7 @@ export async function assignTask(
 
 /** The task with this id, or null. */
 export async function getTask(redis: Redis, town: TownKeys, id: Id): Promise<Task | null> {
-  return readTask(await redis.hgetall(town.task(id)))
+  return readTask(await readRecord(redis, town.task(id)))
 }
 
 /**

@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 
 /**
  * Hands over the next message: what is in flight already (a claim that was cut off, or a worker that died), else the head
@@ -10,12 +11,14 @@ import { script } from '../script.ts'
  */
 export const claim = script(
   'claim',
+  RECORD,
   `
-local lease, in_flight, urgent, inbox, agent, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local lease, in_flight, urgent, inbox, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 if redis.call('GET', lease) ~= ARGV[1] then return {'lost'} end
-if redis.call('HEXISTS', agent, 'id') == 0 then return {'evicted'} end
+local agent = open(KEYS[5])
+if not agent.there then return {'evicted'} end
 if redis.call('EXISTS', stop) == 1 then return {'stopping'} end
-local state = redis.call('HGET', agent, 'state')
+local state = get(agent, 'state')
 if state == 'draining' then return {'stopping'} end
 if state == 'paused' then return {'paused'} end
 local raw = redis.call('LINDEX', in_flight, 0)

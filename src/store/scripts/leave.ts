@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 import { EMIT, NOW, TITLE } from './shared.ts'
 
 /**
@@ -13,10 +14,11 @@ import { EMIT, NOW, TITLE } from './shared.ts'
 export const leave = script(
   'leave',
   NOW,
+  RECORD,
   EMIT,
   TITLE,
   `
-local lease, in_flight, inbox, agent, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local lease, in_flight, inbox, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local left = 'left:' .. ARGV[1]
 if redis.call('GET', lease) ~= ARGV[1] then
   if redis.call('GET', KEYS[8]) == left then return {'ok', '0'} end
@@ -26,11 +28,13 @@ local back = 0
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
 redis.call('DEL', lease, stop)
 redis.call('SET', KEYS[8], left, 'EX', 86400)
-if redis.call('HEXISTS', agent, 'id') == 1 then
+local agent = open(KEYS[4])
+if agent.there then
   local at = now()
-  local before = redis.call('HGET', agent, 'state') or 'starting'
-  redis.call('HSET', agent, 'state', 'stopped', 'last_heartbeat', at)
-  redis.call('HDEL', agent, 'current_task')
+  local before = get(agent, 'state') or 'starting'
+  put(agent, 'state', 'stopped', 'last_heartbeat', at)
+  drop(agent, 'current_task')
+  save(agent)
   emit(KEYS[6], KEYS[7], {event_type = 'agent_stopped', agent_id = ARGV[2], old_state = title(before),
     new_state = 'Stopped', message = ARGV[3], timestamp = at})
 end

@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 import { NOW } from './shared.ts'
 
 /**
@@ -13,28 +14,35 @@ import { NOW } from './shared.ts'
 export const pulse = script(
   'pulse',
   NOW,
+  RECORD,
   `
-local lease, agent, stop, task = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lease, stop = KEYS[1], KEYS[3]
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[1] then return {'lost'} end
 local owner = redis.call('GET', KEYS[5])
 if not holder and not owner then return {'forgotten'} end
 if not holder and owner ~= ARGV[1] then return {'lost'} end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
-if redis.call('HEXISTS', agent, 'id') == 0 then return {'evicted'} end
+local agent = open(KEYS[2])
+if not agent.there then return {'evicted'} end
+local task = KEYS[4] ~= KEYS[2] and open(KEYS[4]) or nil
 local stopping = redis.call('EXISTS', stop)
-local state = redis.call('HGET', agent, 'state')
-local task_state = task ~= agent and redis.call('HGET', task, 'state') or ''
+local state = get(agent, 'state')
+local task_state = task and get(task, 'state') or ''
 if ARGV[4] == '1' then
   local at = now()
   local wanted = ARGV[3]
   if stopping == 1 then wanted = 'draining' end
   if state ~= wanted and state ~= 'paused' and state ~= 'draining' then
-    redis.call('HSET', agent, 'state', wanted)
+    put(agent, 'state', wanted)
     state = wanted
   end
-  redis.call('HSET', agent, 'last_heartbeat', at)
-  if task_state == 'running' then redis.call('HSET', task, 'updated_at', at) end
+  put(agent, 'last_heartbeat', at)
+  save(agent)
+  if task_state == 'running' then
+    put(task, 'updated_at', at)
+    save(task)
+  end
 end
 return {'ok', state, tostring(stopping), task_state}`,
 )

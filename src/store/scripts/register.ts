@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 import { EMIT, NOW } from './shared.ts'
 
 /**
@@ -9,38 +10,42 @@ import { EMIT, NOW } from './shared.ts'
  *
  * KEYS: lease, agent record, stop flag, names, town events, agent events, owner
  * ARGV: token, lease ms, agent id, name, cli, role ('' = none), prefix of agent records, dead token ('' = none),
- *   then pairs of extra fields
- * Returns: {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0'}
+ *   form of a new record ('hash' or 'json'), then pairs of extra fields
+ * Returns: {'unreadable', type of the key} | {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0'}
  */
 export const register = script(
   'register',
   NOW,
+  RECORD,
   EMIT,
   `
-local lease, agent, stop, names = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lease, stop, names = KEYS[1], KEYS[3], KEYS[4]
 local token, lease_ms, id, name, cli, role = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local owner = redis.call('HGET', names, string.lower(name))
-if owner and owner ~= id and redis.call('HEXISTS', ARGV[7] .. owner, 'id') == 1 then return {'renamed', owner} end
+if owner and owner ~= id and open(ARGV[7] .. owner).there then return {'renamed', owner} end
+local agent = open(KEYS[2], ARGV[9])
+if agent.broken then return {'unreadable', agent.broken} end
 local holder = redis.call('GET', lease)
 if holder and holder ~= token and holder ~= ARGV[8] then
-  local who = redis.call('HMGET', agent, 'host', 'pid', 'state', 'pid_started')
-  return {'held', who[1] or '', who[2] or '', who[3] or '', redis.call('PTTL', lease), holder, who[4] or ''}
+  return {'held', get(agent, 'host') or '', get(agent, 'pid') or '', get(agent, 'state') or '', redis.call('PTTL', lease),
+    holder, get(agent, 'pid_started') or ''}
 end
 local at = now()
 redis.call('SET', lease, token, 'PX', lease_ms)
 redis.call('SET', KEYS[7], token)
 redis.call('HSET', names, string.lower(name), id)
 redis.call('DEL', stop)
-local fresh = redis.call('HEXISTS', agent, 'id') == 0
+local fresh = not agent.there
 if fresh then
-  redis.call('HSET', agent, 'id', id, 'agent_type', 'worker', 'created_at', at, 'tasks_completed', 0,
+  put(agent, 'id', id, 'agent_type', 'worker', 'created_at', at, 'tasks_completed', 0,
     'rounds_completed', 0, 'spawn_mode', 'fresh')
 end
-redis.call('HSET', agent, 'name', name, 'cli', cli, 'last_heartbeat', at, 'last_active_at', at)
-if redis.call('HGET', agent, 'state') ~= 'paused' then redis.call('HSET', agent, 'state', 'starting') end
-if role ~= '' then redis.call('HSET', agent, 'role_id', role) end
-redis.call('HDEL', agent, 'current_task', 'last_error', 'pid_started')
-for i = 9, #ARGV, 2 do redis.call('HSET', agent, ARGV[i], ARGV[i + 1]) end
+put(agent, 'name', name, 'cli', cli, 'last_heartbeat', at, 'last_active_at', at)
+if get(agent, 'state') ~= 'paused' then put(agent, 'state', 'starting') end
+if role ~= '' then put(agent, 'role_id', role) end
+drop(agent, 'current_task', 'last_error', 'pid_started')
+for i = 10, #ARGV, 2 do put(agent, ARGV[i], ARGV[i + 1]) end
+save(agent)
 emit(KEYS[5], KEYS[6], {event_type = 'agent_spawned', agent_id = id, new_state = 'Starting',
   message = name .. ' started with ' .. cli, timestamp = at})
 return {'ok', fresh and '1' or '0'}`,

@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 import { EMIT, NOW, TITLE } from './shared.ts'
 
 /**
@@ -12,29 +13,33 @@ import { EMIT, NOW, TITLE } from './shared.ts'
 export const release = script(
   'release',
   NOW,
+  RECORD,
   EMIT,
   TITLE,
   `
-local lease, in_flight, inbox, task, agent, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local lease, in_flight, inbox, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local token, raw, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local agent_state, last_error, session_id = ARGV[6], ARGV[7], ARGV[8]
 if redis.call('GET', receipt) == release_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
+local task, agent = open(KEYS[4]), open(KEYS[5])
 if redis.call('LREM', in_flight, 1, raw) > 0 then redis.call('LPUSH', inbox, raw) end
 redis.call('SET', receipt, release_id)
-if redis.call('HGET', task, 'state') == 'running' then
-  redis.call('HSET', task, 'state', 'assigned', 'updated_at', at)
-  redis.call('HDEL', task, 'started_at')
-  if ARGV[10] == '1' then redis.call('HINCRBY', task, 'attempts', -1) end
-  if session_id ~= '' then redis.call('HSET', task, 'session_id', session_id) end
+if get(task, 'state') == 'running' then
+  put(task, 'state', 'assigned', 'updated_at', at)
+  drop(task, 'started_at')
+  if ARGV[10] == '1' then add(task, 'attempts', -1) end
+  if session_id ~= '' then put(task, 'session_id', session_id) end
+  save(task)
 end
-if redis.call('HEXISTS', agent, 'id') == 1 then
-  local before = redis.call('HGET', agent, 'state')
-  if before ~= 'paused' and before ~= 'draining' then redis.call('HSET', agent, 'state', agent_state) end
-  redis.call('HDEL', agent, 'current_task')
-  if last_error ~= '' then redis.call('HSET', agent, 'last_error', last_error) end
-  redis.call('HSET', agent, 'last_heartbeat', at)
+if agent.there then
+  local before = get(agent, 'state')
+  if before ~= 'paused' and before ~= 'draining' then put(agent, 'state', agent_state) end
+  drop(agent, 'current_task')
+  if last_error ~= '' then put(agent, 'last_error', last_error) end
+  put(agent, 'last_heartbeat', at)
+  save(agent)
 end
 emit(KEYS[7], KEYS[8], {event_type = 'agent_state_changed', agent_id = agent_id, task_id = task_id,
   old_state = 'Working', new_state = title(agent_state), message = ARGV[9], timestamp = at})

@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 import { EMIT, NOW, TITLE } from './shared.ts'
 
 /**
@@ -11,17 +12,19 @@ import { EMIT, NOW, TITLE } from './shared.ts'
 export const setState = script(
   'set-state',
   NOW,
+  RECORD,
   EMIT,
   TITLE,
   `
-local agent = KEYS[2]
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
-if redis.call('HEXISTS', agent, 'id') == 0 then return {'evicted'} end
-local before = redis.call('HGET', agent, 'state') or 'starting'
+local agent = open(KEYS[2])
+if not agent.there then return {'evicted'} end
+local before = get(agent, 'state') or 'starting'
 if string.find(',' .. ARGV[6] .. ',', ',' .. before .. ',', 1, true) then return {'kept', before} end
 local at = now()
-redis.call('HSET', agent, 'state', ARGV[3], 'last_heartbeat', at)
-if ARGV[4] ~= '' then redis.call('HSET', agent, 'last_error', ARGV[4]) else redis.call('HDEL', agent, 'last_error') end
+put(agent, 'state', ARGV[3], 'last_heartbeat', at)
+if ARGV[4] ~= '' then put(agent, 'last_error', ARGV[4]) else drop(agent, 'last_error') end
+save(agent)
 if before ~= ARGV[3] then
   emit(KEYS[3], KEYS[4], {event_type = 'agent_state_changed', agent_id = ARGV[2], old_state = title(before),
     new_state = title(ARGV[3]), message = ARGV[5], timestamp = at})

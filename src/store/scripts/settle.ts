@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { RECORD } from './record.ts'
 import { ACTIVITY, EMIT, NOW } from './shared.ts'
 
 /**
@@ -14,25 +15,27 @@ import { ACTIVITY, EMIT, NOW } from './shared.ts'
 export const settle = script(
   'settle',
   NOW,
+  RECORD,
   EMIT,
   ACTIVITY,
   `
-local lease, in_flight, task, agent, notes, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, raw, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local state, allowed, result, reason = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8], ARGV[9]
 if redis.call('GET', receipt) == settle_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
-local found = redis.call('HGET', task, 'state')
+local task, agent = open(KEYS[3]), open(KEYS[4])
+local found = get(task, 'state')
 local verdict = {'ok'}
 if not found then
   verdict = {'gone'}
 else
-  for i = 14, #ARGV, 2 do redis.call('HSET', task, ARGV[i], ARGV[i + 1]) end
+  for i = 14, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
   if string.find(allowed, ',' .. found .. ',', 1, true) then
-    redis.call('HSET', task, 'state', state, 'result', result, 'completed_at', at, 'updated_at', at)
-    if reason ~= '' then redis.call('HSET', task, 'reason', reason) end
-    if state == 'completed' then redis.call('HINCRBY', agent, 'tasks_completed', 1) end
+    put(task, 'state', state, 'result', result, 'completed_at', at, 'updated_at', at)
+    if reason ~= '' then put(task, 'reason', reason) end
+    if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
   else
     verdict = {'ended', found}
   end
@@ -40,19 +43,27 @@ end
 redis.call('LREM', in_flight, 1, raw)
 if tonumber(ARGV[10]) > 0 then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id)
-if redis.call('HEXISTS', agent, 'id') == 1 then
-  local before = redis.call('HGET', agent, 'state')
-  if before ~= 'paused' and before ~= 'draining' then redis.call('HSET', agent, 'state', 'idle') end
-  if redis.call('HGET', agent, 'current_task') == task_id then redis.call('HDEL', agent, 'current_task') end
-  redis.call('HDEL', agent, 'last_error')
-  redis.call('HSET', agent, 'last_active_at', at, 'last_heartbeat', at)
-  local round = redis.call('HINCRBY', agent, 'rounds_completed', 1)
+save(task)
+if agent.there then
+  local before = get(agent, 'state')
+  if before ~= 'paused' and before ~= 'draining' then put(agent, 'state', 'idle') end
+  if get(agent, 'current_task') == task_id then drop(agent, 'current_task') end
+  drop(agent, 'last_error')
+  put(agent, 'last_active_at', at, 'last_heartbeat', at)
+  local round = add(agent, 'rounds_completed', 1)
+  save(agent)
   note_activity(KEYS[7], 'Round ' .. round .. ': ' .. ARGV[13])
 end
 if ARGV[11] ~= '' then redis.call('RPUSH', KEYS[10], ARGV[11]) end
-local event = {event_type = state == 'completed' and 'task_completed' or 'task_failed', agent_id = agent_id,
+local stands = verdict[2] or state
+local kinds = {completed = 'task_completed', failed = 'task_failed', cancelled = 'task_failed'}
+local event = {event_type = kinds[stands] or 'agent_state_changed', agent_id = agent_id,
   task_id = task_id, old_state = 'Working', new_state = 'Idle', message = ARGV[12], timestamp = at}
-if reason ~= '' then event.reason = reason end
+if verdict[1] == 'ended' then
+  event.message = 'the task was ' .. stands .. ' before the run ended'
+elseif reason ~= '' then
+  event.reason = reason
+end
 emit(KEYS[8], KEYS[9], event)
 return verdict`,
 )
