@@ -7,6 +7,8 @@ import type { RecordFormat } from '../domain/record-format.ts'
  */
 export interface TownKeys {
   readonly town: string
+  /** What every key of the town begins with. */
+  readonly base: string
   /** The form of records that are made new; those that are there keep theirs. */
   readonly recordFormat: RecordFormat
   readonly events: string
@@ -55,6 +57,7 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
   const base = `tt:${town}`
   return {
     town,
+    base,
     recordFormat,
     events: `${base}:events`,
     backlog: `${base}:backlog`,
@@ -85,9 +88,14 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
   }
 }
 
-/** The prefix and the end of an agent's lease key, for a script that must look at another agent's lease. */
-export function leaseKeyParts(town: string): { prefix: string; suffix: string } {
-  return { prefix: `tt:${town}:worker:`, suffix: ':lease' }
+/** A key of an agent whose id only a script knows, as what stands before and after the id. */
+export function agentKeyParts(
+  town: TownKeys,
+  key: Exclude<keyof AgentKeys, 'record'>,
+): readonly [prefix: string, suffix: string] {
+  const mark = '*'
+  const [prefix = '', suffix = ''] = town.agent(mark)[key].slice(town.base.length).split(mark)
+  return [town.base + prefix, suffix]
 }
 
 /** A glob character in a town name stands for itself. */

@@ -127,7 +127,7 @@ export function pairs(flat: readonly string[]): Fields {
 }
 
 /** Reads some records in one round trip, in the order of their keys; no fields for what is not there or is no record. */
-async function readRecords(redis: Redis, keys: readonly string[]): Promise<Fields[]> {
+export async function readRecords(redis: Redis, keys: readonly string[]): Promise<Fields[]> {
   if (keys.length === 0) return []
   const found = (await runScript(redis, readRecordsScript, keys, [])) as string[][]
   return found.map(pairs)

@@ -4,11 +4,12 @@ import { type Id, newId, parseId, SUPERVISOR_ID } from '../domain/ids.ts'
 import { encodeMessage, newMessage, type Priority } from '../domain/message.ts'
 import type { Reason } from '../domain/outcome.ts'
 import { allowedFrom, readTaskState, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
-import { leaseKeyParts, type TownKeys } from './keys.ts'
+import { agentKeyParts, type TownKeys } from './keys.ts'
 import { type Lease, runLeased } from './lease.ts'
 import { extraFields, pairs, readRecord, readTask, scanRecords } from './records.ts'
 import { runScript, texts } from './script.ts'
 import { assign as assignScript } from './scripts/assign.ts'
+import { cancel as cancelScript } from './scripts/cancel.ts'
 import { release as releaseScript } from './scripts/release.ts'
 import { settle as settleScript } from './scripts/settle.ts'
 import { start as startScript } from './scripts/start.ts'
@@ -46,15 +47,13 @@ export async function startTask(
     town.events,
     agent.events,
   ]
-  const { prefix, suffix } = leaseKeyParts(town.town)
   const allowed = allowedFrom('running').join(',')
   const about = [start.raw, lease.agentId, start.taskId, start.startId, start.cli]
   const reply = await runLeased(lease, startScript, keys, [
     ...about,
     allowed,
     start.description ?? '',
-    prefix,
-    suffix,
+    ...agentKeyParts(town, 'lease'),
     town.recordFormat,
   ])
   const [kind, first = '', attempt = '0', count = '0'] = reply
@@ -146,6 +145,22 @@ export interface NewTask {
   readonly priority: Priority
 }
 
+/** A `task_assign` message as what stands before and after its time, which a script puts in by the server's clock. */
+export function assignmentParts(about: {
+  from: Id
+  to: Id
+  taskId: Id
+  priority?: Priority
+}): readonly [before: string, after: string] {
+  const { from, to, taskId, priority = 'normal' } = about
+  const body = { type: 'task_assign', task_id: taskId } as const
+  const mark = newId()
+  const [before = '', after = ''] = encodeMessage(
+    newMessage({ from, to, body, priority, createdAt: mark }),
+  ).split(mark)
+  return [before, after]
+}
+
 /** Makes a task and puts it into an agent's inbox. Returns its id and how many messages wait there now. */
 export async function assignTask(
   redis: Redis,
@@ -155,12 +170,7 @@ export async function assignTask(
 ): Promise<{ taskId: Id; agentState: string; waiting: number }> {
   const taskId = newId()
   const agent = town.agent(agentId)
-  const body = { type: 'task_assign', task_id: taskId } as const
-  const mark = newId()
-  const text = encodeMessage(
-    newMessage({ from: SUPERVISOR_ID, to: agentId, body, priority: task.priority, createdAt: mark }),
-  )
-  const [before = '', after = ''] = text.split(mark)
+  const message = assignmentParts({ from: SUPERVISOR_ID, to: agentId, taskId, priority: task.priority })
   const end = task.priority === 'high' || task.priority === 'urgent' ? 'head' : 'tail'
   const keys = [agent.record, town.task(taskId), agent.inbox, town.events, agent.events]
   const args = [
@@ -168,17 +178,34 @@ export async function assignTask(
     taskId,
     task.description,
     JSON.stringify(task.tags),
-    before,
-    after,
+    ...message,
     end,
     'task assigned',
     town.recordFormat,
+    agent.wake,
   ]
   const [kind, agentState = '', waiting = '0'] = texts(await runScript(redis, assignScript, keys, args))
   // `exists`: the reply got lost and the client sent the script again. The id is new, so the task is this one.
   if (kind !== 'ok' && kind !== 'exists')
     throw new WorkerError('not-found', `The agent ${agentId} is not in town ${town.town} any more`)
   return { taskId, agentState, waiting: Number(waiting) }
+}
+
+/** What a cancel came to: `ended` says in which state the task was already. */
+export type Cancelled =
+  | { readonly kind: 'cancelled'; readonly before: TaskState; readonly agentId: Id | null }
+  | { readonly kind: 'ended'; readonly state: TaskState }
+
+/** Cancels a task: one that runs is ended at once, one that waits is never run. Throws `not-found` when its record is gone. */
+export async function cancelTask(redis: Redis, town: TownKeys, id: Id, result: string): Promise<Cancelled> {
+  const [events] = agentKeyParts(town, 'events')
+  const args = [id, allowedFrom('cancelled').join(','), result, events, ...agentKeyParts(town, 'wake')]
+  const keys = [town.task(id), town.backlog, town.events]
+  const [kind, first = '', agentId = ''] = texts(await runScript(redis, cancelScript, keys, args))
+  if (kind === 'ok') return { kind: 'cancelled', before: readTaskState(first), agentId: agentId || null }
+  if (kind === 'ended') return { kind: 'ended', state: readTaskState(first) }
+  const why = kind === 'unreadable' ? `holds no record but ${first}` : 'is gone'
+  throw new WorkerError('not-found', `The task ${id} ${why} in town ${town.town}`)
 }
 
 /** The task with this id, or null. */

@@ -8,7 +8,7 @@ import { EMIT, NOW } from './shared.ts'
  *
  * KEYS: agent record, task, inbox, town events, agent events
  * ARGV: agent id, task id, description, tags as JSON, message before the time, message after it, 'head' or 'tail', event message,
- *   form of a new record ('hash' or 'json')
+ *   form of a new record ('hash' or 'json'), wake channel
  * Returns: {'no-agent'} | {'exists', agent state, messages waiting} | {'ok', agent state, messages waiting}
  */
 export const assign = script(
@@ -31,5 +31,6 @@ local push = ARGV[7] == 'head' and 'LPUSH' or 'RPUSH'
 local waiting = redis.call(push, inbox, ARGV[5] .. string.gsub(at, '%+00:00', 'Z') .. ARGV[6])
 emit(KEYS[4], KEYS[5], {event_type = 'task_assigned', agent_id = ARGV[1], task_id = ARGV[2], message = ARGV[8],
   timestamp = at})
+redis.call('PUBLISH', ARGV[10], 'message')
 return {'ok', get(agent, 'state') or '', tostring(waiting)}`,
 )

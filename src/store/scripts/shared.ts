@@ -21,12 +21,12 @@ local function now()
     floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, us), s * 1000 + floor(us / 1000)
 end`
 
-/** emit(town stream, agent stream, fields): one event in both, in the form and with the caps of upstream. */
+/** emit(town stream, agent stream or nil, fields): one event in both, in the form and with the caps of upstream. */
 export const EMIT = `
 local function emit(town, agent, event)
   local data = cjson.encode(event)
   redis.call('XADD', town, 'MAXLEN', '~', '1000', '*', 'event_type', event.event_type, 'data', data)
-  redis.call('XADD', agent, 'MAXLEN', '~', '100', '*', 'event_type', event.event_type, 'data', data)
+  if agent then redis.call('XADD', agent, 'MAXLEN', '~', '100', '*', 'event_type', event.event_type, 'data', data) end
 end`
 
 /** title(state): upstream writes the states of events with a capital. */

@@ -1,0 +1,46 @@
+import type { Redis } from 'ioredis'
+import { type Id, SUPERVISOR_ID } from '../domain/ids.ts'
+import { allowedFrom, readTaskState, type Task, type TaskState } from '../domain/task.ts'
+import type { TownKeys } from './keys.ts'
+import { readRecords, readTask } from './records.ts'
+import { runScript, texts } from './script.ts'
+import { claimBacklog as claimBacklogScript } from './scripts/claim-backlog.ts'
+import { assignmentParts } from './tasks.ts'
+
+/** What stands in the backlog: an id, and its task unless the record is gone. */
+export interface BacklogEntry {
+  readonly id: Id
+  readonly task: Task | null
+}
+
+/** The backlog from its head, in two round trips. */
+export async function listBacklog(redis: Redis, town: TownKeys): Promise<BacklogEntry[]> {
+  const ids = await redis.lrange(town.backlog, 0, -1)
+  const records = await readRecords(
+    redis,
+    ids.map((id) => town.task(id)),
+  )
+  return ids.map((id, at) => ({ id, task: readTask(records[at] ?? {}) }))
+}
+
+/** What claiming a task of the backlog came to. `taken`: it is not in the backlog any more. */
+export type BacklogClaim =
+  | { readonly kind: 'claimed' | 'taken' | 'missing' | 'no-agent' }
+  | { readonly kind: 'ended'; readonly state: TaskState }
+
+/** Gives a task of the backlog to an agent, in one step. */
+export async function claimBacklogTask(
+  redis: Redis,
+  town: TownKeys,
+  claim: { taskId: Id; agentId: Id },
+): Promise<BacklogClaim> {
+  const { taskId, agentId } = claim
+  const agent = town.agent(agentId)
+  const keys = [town.backlog, town.task(taskId), agent.record, agent.inbox, town.events, agent.events]
+  const message = assignmentParts({ from: SUPERVISOR_ID, to: agentId, taskId })
+  const allowed = [...allowedFrom('assigned'), 'assigned'].join(',')
+  const args = [taskId, agentId, ...message, 'claimed from the backlog', allowed, agent.wake]
+  const [kind, state] = texts(await runScript(redis, claimBacklogScript, keys, args))
+  if (kind === 'ended') return { kind, state: readTaskState(state) }
+  return { kind: kind === 'ok' ? 'claimed' : (kind as 'taken' | 'missing' | 'no-agent') }
+}

@@ -1,0 +1,37 @@
+import type { Redis } from 'ioredis'
+import type { Id } from '../domain/ids.ts'
+import { encodeMessage, type Message } from '../domain/message.ts'
+import type { TownKeys } from './keys.ts'
+
+/**
+ * Puts a message into its receiver's inbox: urgent and high at the head, normal and low at the tail. `urgentList` puts it into
+ * the list that is emptied before the inbox, as `tt send --urgent` does. Returns how many messages wait in that list now.
+ */
+export async function sendMessage(
+  redis: Redis,
+  town: TownKeys,
+  message: Message,
+  { urgentList = false }: { urgentList?: boolean } = {},
+): Promise<number> {
+  const agent = town.agent(message.to)
+  const raw = encodeMessage(message)
+  const batch = redis.pipeline()
+  if (urgentList) batch.lpush(agent.urgent, raw)
+  else if (message.priority === 'high' || message.priority === 'urgent') batch.lpush(agent.inbox, raw)
+  else batch.rpush(agent.inbox, raw)
+  batch.publish(agent.wake, 'message')
+  const [pushed, woken] = (await batch.exec()) ?? []
+  const error = pushed?.[0] ?? woken?.[0]
+  if (error) throw error
+  return Number(pushed?.[1] ?? 0)
+}
+
+/** The raw messages of an agent's list from its head, at most `count`; all without it. Takes nothing. */
+export async function peekMail(
+  redis: Redis,
+  town: TownKeys,
+  agentId: Id,
+  { list = 'inbox', count }: { list?: 'inbox' | 'urgent'; count?: number } = {},
+): Promise<string[]> {
+  return await redis.lrange(town.agent(agentId)[list], 0, count === undefined ? -1 : count - 1)
+}
