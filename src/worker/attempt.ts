@@ -14,13 +14,13 @@ import { composePrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
-import { acknowledgeMessage, putAsideMessage } from '../store/inbox.ts'
+import { acknowledgeMessage, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
 import { replyErrorCode } from '../store/script.ts'
 import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
 import type { Control } from './control.ts'
 import { type Decision, decide } from './decide.ts'
-import type { Lifecycle } from './lifecycle.ts'
+import { agentStateOf, type Lifecycle } from './lifecycle.ts'
 import { type Route, routeMessage } from './route.ts'
 import type { Trouble } from './run.ts'
 
@@ -70,8 +70,26 @@ export async function handleMessage(raw: string, tools: AttemptTools): Promise<H
   }
 }
 
+/** Types of messages that are answered also while a run is in hand; all others wait for its end. */
+const ANSWERED_AT_ONCE = ['ping', 'status_request', 'shutdown'] as const
+
+/** Takes one message that needs no run past those that wait, and answers it. False: there is none. */
+export async function answerAtOnce(
+  look: { head: number; tail: number },
+  tools: AttemptTools,
+): Promise<boolean> {
+  const { lease, control } = tools
+  const raw = await pluckMessage(lease, ANSWERED_AT_ONCE, look)
+  if (raw === null) return false
+  const handled = await handleMessage(raw, tools)
+  if (handled.kind === 'drain') control.drain('shutdown message')
+  return true
+}
+
 async function followRoute(raw: string, message: Message, tools: AttemptTools): Promise<Handled> {
-  const route = routeMessage(message, { state: 'idle', currentTask: null })
+  const { phase } = tools.lifecycle
+  const now = { state: agentStateOf(phase), currentTask: phase.name === 'working' ? phase.taskId : null }
+  const route = routeMessage(message, now)
   if (route.kind === 'run') return await attempt(raw, message, route, tools)
   await answer(raw, message, route, tools)
   return { kind: route.kind === 'drain' ? 'drain' : 'no-run' }
@@ -97,8 +115,9 @@ async function answer(
     emit({ type: 'message-noted', kind, from })
   } else if (route.kind === 'answer') {
     const reply = { to: from, raw: encodeReply(message, route.body, lease) }
-    await write(() => acknowledgeMessage(lease, raw, { reply }))
-    emit({ type: 'message-answered', kind, to: from })
+    // Whoever takes up what is in flight may have answered it already.
+    if (await write(() => acknowledgeMessage(lease, raw, { reply })))
+      emit({ type: 'message-answered', kind, to: from })
   } else {
     await write(() => acknowledgeMessage(lease, raw))
     if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
@@ -151,7 +170,7 @@ async function skip(
 ): Promise<Handled> {
   if (why.kind === 'missing') return await putAside(raw, `The task ${taskId} has no record`, tools)
   if (why.kind === 'unreadable') {
-    return await putAside(raw, `The record of task ${taskId} is a ${why.type}, not a hash`, tools)
+    return await putAside(raw, `The key of task ${taskId} holds no record: ${why.type}`, tools)
   }
   const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
   tools.emit({ type: 'task-skipped', taskId, why: words })

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { utimes } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { messageOf } from '../domain/errors.ts'
 import { type Id, newId } from '../domain/ids.ts'
@@ -34,6 +35,8 @@ export interface RunnerOptions {
   readonly lease: Lease
   readonly env: NodeJS.ProcessEnv
   readonly passEnv: readonly string[]
+  /** Stops the tree of the run while the agent is paused; null: it goes on. */
+  readonly pauseSignal: 'SIGSTOP' | 'SIGTSTP' | null
   readonly limits: { readonly wallMs: number; readonly stallMs: number; readonly killGraceMs: number }
   readonly emit: Emit
 }
@@ -43,6 +46,10 @@ export interface Runner {
   inspect(): Promise<Trouble | null>
   /** Runs the CLI on a prompt, to the end of its last process. */
   run(job: Job): Promise<Outcome>
+  /** Stops or continues what runs now, where a pause is to reach it. */
+  setPaused(paused: boolean): void
+  /** Keeps `tt recover` from taking the agent for dead by the age of a log file that an earlier loop of `tt` left. */
+  signOfLife(): void
   /** Kills what runs now at once, for a daemon that exits this moment. */
   kill(): void
   /** Where the output of a task is kept on this machine. */
@@ -51,7 +58,7 @@ export interface Runner {
 
 /** Makes the runner of one CLI in one folder. */
 export function createRunner(options: RunnerOptions): Runner {
-  const { profile, townRoot } = options
+  const { profile, townRoot, pauseSignal, lease } = options
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
   const logPath = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
   let current: AgentProcess | null = null
@@ -61,9 +68,20 @@ export function createRunner(options: RunnerOptions): Runner {
   return {
     inspect: () => inspect(options, cwd),
     run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId), onStart }),
+    setPaused: (paused) => {
+      if (pauseSignal !== null) current?.setPaused(paused ? pauseSignal : null)
+    },
+    signOfLife: () => touch(join(townRoot, '.tt', 'logs', `${lease.agentName}.log`)),
     kill: () => current?.kill(),
     logPath,
   }
+}
+
+/** Sets the times of a file to now, if there is one. */
+function touch(path: string): void {
+  const now = new Date()
+  // One that cannot be touched is somebody else's.
+  utimes(path, now, now).catch(() => undefined)
 }
 
 function programOf({ profile, env, townRoot }: RunnerOptions): Promise<string | null> {

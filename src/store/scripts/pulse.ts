@@ -7,9 +7,9 @@ import { NOW } from './shared.ts'
  * somebody deleted is never made again. A pause or a stop that somebody wrote is never overwritten; a state that a stale
  * read of \`tt\` brought back is put right.
  *
- * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner
+ * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox
  * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0'
- * Returns: {'lost'} | {'forgotten'} (nobody is registered: the data is gone) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none)}
+ * Returns: {'lost'} | {'forgotten'} (nobody is registered: the data is gone) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
  */
 export const pulse = script(
   'pulse',
@@ -44,5 +44,5 @@ if ARGV[4] == '1' then
     save(task)
   end
 end
-return {'ok', state, tostring(stopping), task_state}`,
+return {'ok', state, tostring(stopping), task_state, redis.call('LLEN', KEYS[6]), redis.call('LLEN', KEYS[7])}`,
 )
