@@ -10,6 +10,7 @@ import type { Emit } from '../domain/worker-event.ts'
 import type { Logger } from '../observability/logger.ts'
 import { probeVersion } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
+import { completeWithTt } from '../process/tt.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { leaveTown, registerAgent } from '../store/agents.ts'
 import type { Redis } from '../store/connection.ts'
@@ -18,7 +19,7 @@ import { hearWakes } from '../store/wake.ts'
 import type { Control } from '../worker/control.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
-import { type Context, describeTown, type OpenTown, openTown } from './context.ts'
+import { addressOf, type Context, describeTown, type OpenTown, openTown } from './context.ts'
 import { VERSION } from './version.ts'
 
 const REGISTER_AGAIN_MS = 1000
@@ -161,6 +162,14 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,
         logPath: runner.logPath,
+        report: (taskId, result) =>
+          completeWithTt({
+            townRoot: place.root,
+            redisUrl: addressOf(context.target).url,
+            env,
+            taskId,
+            result,
+          }),
       },
     })
   } finally {

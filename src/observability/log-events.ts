@@ -25,6 +25,8 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['debug', event.text]
     case 'task-settled':
       return settledSentence(event)
+    case 'task-left-running':
+      return ['warn', `task left running: ${oneLine(event.letter, 300)}`]
     case 'task-released':
       return ['warn', `task given back: ${event.why}`]
     case 'task-skipped':

@@ -2,18 +2,21 @@ import { unlessAborted } from '../base/abort.ts'
 import type { Bell } from '../base/bell.ts'
 import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
+import type { Id } from '../domain/ids.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { leaveTown, setAgentState } from '../store/agents.ts'
 import { abandonRedis, isPassing, type Redis } from '../store/connection.ts'
 import { claimMessage, waitForMessage } from '../store/inbox.ts'
 import { Forgotten, type Lease, LeaseLost, pulse } from '../store/lease.ts'
+import { getTask } from '../store/tasks.ts'
 import { type AttemptTools, answerAtOnce, handleMessage } from './attempt.ts'
 import { takeFromBacklog } from './backlog.ts'
 import type { Control } from './control.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
+import type { MissionTools } from './mission.ts'
 import type { Trouble } from './run.ts'
 
 /** How long one wait for a message lasts; between two waits the urgent list, a pause and a stop are looked at. */
@@ -40,7 +43,12 @@ export interface WorkerOptions {
   /** Take tasks from the backlog when the inbox is empty. */
   readonly claimBacklog: boolean
   readonly inspect: () => Promise<Trouble | null>
-  readonly attempt: Pick<AttemptTools, 'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'>
+  readonly attempt: Pick<
+    AttemptTools,
+    'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'
+  > & {
+    readonly report: MissionTools['report']
+  }
 }
 
 /** How a worker ended. */
@@ -162,7 +170,9 @@ function attemptTools(options: WorkerOptions, lifecycle: Lifecycle, redis: Patie
   const { lease, control, emit } = options
   // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
   const write = redis.until(control.halting)
-  return { ...options.attempt, lease, lifecycle, control, emit, write }
+  const { report, ...attempt } = options.attempt
+  const mission = { report, read: (id: Id) => write(() => getTask(lease.redis, lease.town, id)) }
+  return { ...attempt, mission, lease, lifecycle, control, emit, write }
 }
 
 function loopTools(

@@ -1,9 +1,10 @@
-import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { decodeMessage, encodeMessage, type Message, newMessage } from '../../src/domain/message.ts'
-import { cancelTask, getTask } from '../../src/store/tasks.ts'
+import { assignTask, cancelTask, getTask } from '../../src/store/tasks.ts'
 import { processLives, type TestTown, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
@@ -287,6 +288,53 @@ describe('a daemon with several agents', () => {
     })
     expect(await agentOf(town, 'worker-1')).toMatchObject({ state: 'stopped' })
     await expect(agentOf(town, 'worker-3')).rejects.toThrow(/No agent/)
+  })
+})
+
+describe('the task of a mission', () => {
+  async function assignTagged(town: TestTown, tags: string[]): Promise<string> {
+    const task = { description: 'Do X', tags, priority: 'normal' } as const
+    return (await assignTask(await town.redis(), town.keys, (await agentOf(town)).id, task)).taskId
+  }
+
+  it('is left running, and the conductor told why, when there is no tt to report it', async () => {
+    const { town, agents } = await scene({ env: { PATH: dirname(process.execPath) } })
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assignTagged(town, ['mission-work-item', 'mission-task:work'])
+    const run = await agents.next()
+    expect(run.hello.prompt).toContain('Name a pull request in your final message only if')
+    await run.stdout('made it')
+    await run.exit(0)
+    await daemon.says(/task left running/)
+    const task = await getTask(await town.redis(), town.keys, id)
+    expect(task).toMatchObject({ state: 'running', exitCode: 0 })
+    expect(task?.result).toBeUndefined()
+    const [letter] = await answersTo(town, SUPERVISOR_ID)
+    expect(letter).toMatchObject({ body: { type: 'query' }, from: (await agentOf(town)).id })
+    expect(JSON.stringify(letter)).toMatch(/tt is not in PATH.*made it/)
+    expect(await agentOf(town)).toMatchObject({ state: 'idle' })
+    expect(await (await town.redis()).exists(town.keys.agent((await agentOf(town)).id).inFlight)).toBe(0)
+  })
+
+  it('is reported through tt, with the Redis of the worker', async () => {
+    const bin = await mkdtemp(join(tmpdir(), 'tw-bin-'))
+    onClose(() => rm(bin, { recursive: true, force: true }))
+    const calls = join(bin, 'calls')
+    await writeFile(join(bin, 'tt'), `#!/bin/sh\nprintf '%s\\n' "$REDIS_URL" "$@" > '${calls}'\n`, {
+      mode: 0o755,
+    })
+    const { town, agents } = await scene({
+      env: { PATH: [bin, dirname(process.execPath), '/bin', '/usr/bin'].join(delimiter) },
+    })
+    await town.worker('--cli', 'fake')
+    const id = await assignTagged(town, ['mission-review-task'])
+    const run = await agents.next()
+    await run.stdout('**Approved:** it works')
+    await run.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed' })
+    const [url, ...args] = (await readFile(calls, 'utf8')).trim().split('\n')
+    expect(url).toBe(`unix://${join(town.root, '.tt', 'redis.sock')}`)
+    expect(args).toEqual(['--town', town.root, 'task', 'complete', id, '--result=Approved: it works'])
   })
 })
 
