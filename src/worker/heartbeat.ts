@@ -18,6 +18,8 @@ export async function keepHeartbeat(tools: {
   leaseMs: number
   lifecycle: Lifecycle
   control: Control
+  /** Shows a sign of life outside of Redis as well. */
+  touch: () => void
   signal: AbortSignal
 }): Promise<void> {
   const aliveMs = Math.min(ALIVE_MS, tools.leaseMs / 3)
@@ -25,22 +27,29 @@ export async function keepHeartbeat(tools: {
   while (!tools.signal.aborted) {
     const alive = monotonicMs() - last >= aliveMs
     if (alive || tools.lifecycle.phase.name === 'working') {
-      if (alive) last = monotonicMs()
-      await beat(tools, alive)
+      const astray = await beat(tools, alive)
+      // `tt kill` and `tt resume` write a state that is not true while a run is in hand: the next beat puts it right.
+      if (astray) last = Number.NEGATIVE_INFINITY
+      else if (alive) last = monotonicMs()
     }
     await sleep(Math.min(WATCH_MS, aliveMs), tools.signal)
   }
 }
 
-async function beat(tools: Parameters<typeof keepHeartbeat>[0], alive: boolean): Promise<void> {
+/** One beat. True when the record says a state that is neither the worker's nor somebody's wish. */
+async function beat(tools: Parameters<typeof keepHeartbeat>[0], alive: boolean): Promise<boolean> {
   const { phase } = tools.lifecycle
   const taskId = phase.name === 'working' ? phase.taskId : null
   // A pause stands in the record; asserting it would undo a resume that came a moment ago.
   const state = phase.name === 'paused' ? 'idle' : agentStateOf(phase)
+  if (alive) tools.touch()
   try {
-    obey(await tools.pulse({ state, taskId, alive }), tools)
+    const answer = await tools.pulse({ state, taskId, alive })
+    obey(answer, tools)
+    return answer.kind === 'ok' && ![state, 'paused', 'draining'].includes(answer.state)
   } catch (error) {
     if (!tools.signal.aborted && !isPassing(error)) throw error
+    return false
   }
 }
 

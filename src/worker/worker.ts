@@ -30,6 +30,8 @@ export interface WorkerOptions {
   readonly once: boolean
   readonly maxRounds: number
   readonly inspect: () => Promise<Trouble | null>
+  /** Shows a sign of life outside of Redis as well. */
+  readonly touch: () => void
   readonly attempt: Pick<AttemptTools, 'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'>
 }
 
@@ -48,6 +50,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     leaseMs: lease.leaseMs,
     lifecycle,
     control,
+    touch: options.touch,
     signal: ending.signal,
   })
   const parting = partFromAbsentRedis(options, lifecycle, {

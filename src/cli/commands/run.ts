@@ -15,6 +15,7 @@ import { holderIsGone, processInfo } from '../../server/process-info.ts'
 import { registerAgent } from '../../store/agents.ts'
 import type { Redis } from '../../store/connection.ts'
 import { Control } from '../../worker/control.ts'
+import { touchLog } from '../../worker/folder.ts'
 import { createRunner, type Runner } from '../../worker/run.ts'
 import { type WorkerEnd, work } from '../../worker/worker.ts'
 import type { Command, Invocation } from '../command.ts'
@@ -154,6 +155,7 @@ async function workOnce(service: Service, { town, blocking, cliVersion }: Link):
     once: settings.once,
     maxRounds: settings.maxRounds,
     inspect: runner.inspect,
+    touch: () => touchLog(place.root, settings.name),
     attempt: {
       cli: profile.id,
       cliVersion,
