@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs'
-import { utimes } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { messageOf } from '../domain/errors.ts'
 import { type Id, newId } from '../domain/ids.ts'
@@ -18,7 +17,7 @@ import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
 import type { Job } from './attempt.ts'
 import type { EndWhy } from './control.ts'
-import { makeFolders } from './folder.ts'
+import { linkLog, makeFolders, touchLog } from './folder.ts'
 import { Transcript } from './transcript.ts'
 
 /** What keeps a run from starting at all. */
@@ -48,7 +47,7 @@ export interface Runner {
   run(job: Job): Promise<Outcome>
   /** Stops or continues what runs now, where a pause is to reach it. */
   setPaused(paused: boolean): void
-  /** Keeps `tt recover` from taking the agent for dead by the age of a log file that an earlier loop of `tt` left. */
+  /** Shows a sign of life outside of Redis as well, for `tt recover`. */
   signOfLife(): void
   /** Kills what runs now at once, for a daemon that exits this moment. */
   kill(): void
@@ -71,17 +70,10 @@ export function createRunner(options: RunnerOptions): Runner {
     setPaused: (paused) => {
       if (pauseSignal !== null) current?.setPaused(paused ? pauseSignal : null)
     },
-    signOfLife: () => touch(join(townRoot, '.tt', 'logs', `${lease.agentName}.log`)),
+    signOfLife: () => touchLog(townRoot, lease.agentName),
     kill: () => current?.kill(),
     logPath,
   }
-}
-
-/** Sets the times of a file to now, if there is one. */
-function touch(path: string): void {
-  const now = new Date()
-  // One that cannot be touched is somebody else's.
-  utimes(path, now, now).catch(() => undefined)
 }
 
 function programOf({ profile, env, townRoot }: RunnerOptions): Promise<string | null> {
@@ -173,6 +165,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
     },
   })
   onStart(child)
+  linkLog(options.townRoot, lease.agentName, logPath)
   const onEnd = () => child.end(job.end.reason as EndWhy)
   if (job.end.aborted) onEnd()
   else job.end.addEventListener('abort', onEnd, { once: true })
