@@ -15,7 +15,8 @@ import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { leaveTown, registerAgent } from '../store/agents.ts'
 import type { Redis } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
-import { hearWakes } from '../store/wake.ts'
+import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
+import { hearTown } from '../store/wake.ts'
 import type { Control } from '../worker/control.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
@@ -60,6 +61,7 @@ interface Seat {
 export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   const seats = await takeSeats(host)
   const leases = await registerAll(host, seats)
+  warnOfOldKeys(seats)
   const served = await Promise.allSettled(
     seats.map(async (seat, at) => {
       try {
@@ -98,6 +100,21 @@ async function takeSeats({ context, profile, control, closers, env, voiceOf }: H
     seats.push({ name, town, redis, blocking, listening, cliVersion, voice: voiceOf(name) })
   }
   return seats
+}
+
+/** Tells of keys that an old Tinytown left, without anybody waiting for it. */
+function warnOfOldKeys([seat]: readonly Seat[]): void {
+  if (!seat) return
+  findOldKeys(seat.redis)
+    .then((found) => {
+      if (found)
+        seat.voice.logger.warn(
+          { event: 'old-keys', ...found },
+          `${oldKeysSentence(found)}. ${OLD_KEYS_REMEDY}`,
+        )
+    })
+    // Where SCAN is not allowed nobody can tell.
+    .catch(() => undefined)
 }
 
 /** A name that is in use takes back the registrations before it. */
@@ -141,7 +158,11 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   })
   runners.add(runner)
   const bell = new Bell()
-  const deafen = await hearWakes(seat.listening, lease, () => bell.ring())
+  const deafen = await hearTown(seat.listening, lease, {
+    onWake: () => bell.ring(),
+    onError: (error) =>
+      seat.voice.logger.error({ err: error }, 'a broadcast could not be put into the inbox'),
+  })
   try {
     return await work({
       lease,

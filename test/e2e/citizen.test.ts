@@ -241,6 +241,43 @@ it('an urgent message of our own client is taken by an idle worker before its ne
   await run.exit(1)
 })
 
+describe('a broadcast', () => {
+  it('reaches every worker of the town but its sender, on the channel of the town and of the guide', async () => {
+    const { town, agents } = await scene()
+    const daemon = town.start('--cli', 'fake', '--count', '2')
+    await daemon.says(/"agent":"worker-2".*starting -> idle/)
+    const redis = await town.redis()
+    const sender = (await agentOf(town, 'worker-2')).id
+    const createdAt = new Date().toISOString()
+    const say = async (channel: string, summary: string) => {
+      const body = { type: 'informational', summary } as const
+      await redis.publish(
+        channel,
+        encodeMessage(newMessage({ from: sender, to: SUPERVISOR_ID, body, createdAt })),
+      )
+    }
+    await say(town.keys.broadcast, 'The API moved to v2')
+    await say(town.keys.guideBroadcast, 'Lunch at noon')
+    const notes = (id: string) => redis.lrange(town.keys.agent(id).notes, 0, -1)
+    const { id } = await agentOf(town, 'worker-1')
+    await until(async () => (await notes(id)).length === 2, 'both are kept for the next prompt')
+    await assign(town, 'x')
+    const run = await agents.next()
+    expect(run.hello.prompt).toContain('- The API moved to v2\n- Lunch at noon')
+    expect(await notes(sender)).toEqual([])
+    await run.exit(1)
+  })
+})
+
+it('keys of an old Tinytown are told, with the remedy', async () => {
+  const { town } = await scene()
+  expect((await town.cli('redis', 'start')).exit).toBe(0)
+  await (await town.redis()).hset(`tt:agent:${newId()}`, 'id', 'x')
+  const daemon = await town.worker('--cli', 'fake')
+  await daemon.says(/1 key\(s\) of an old Tinytown without a town name.*tt migrate/)
+  expect((await town.cli('doctor')).stdout).toMatch(/warn {2}Redis .*old Tinytown[\s\S]*tt migrate/)
+})
+
 describe('a daemon with several agents', () => {
   it('hosts each with its own record, inbox and lease, and ends when the last one has', async () => {
     const { town, agents } = await scene()
