@@ -41,4 +41,17 @@ describe('a task of the backlog', () => {
       await town.ttSays(['task', 'show', ids[at] ?? ''], /State: Completed/)
     }
   })
+
+  it('is taken by an idle worker that claims, when it fits its role', async () => {
+    const town = await newTown()
+    await town.worker('--role', 'backend', '--claim-backlog')
+    const page = await add(town, 'Draw the page', '--tags', 'frontend')
+    const id = await add(town, 'Import it', '--tags', 'data')
+    const run = await town.agents.next()
+    expect(run.hello.prompt).toContain('Import it')
+    await run.stdout('imported\n')
+    await run.exit(0)
+    await town.ttSays(['task', 'show', id], /State: Completed/)
+    expect(await town.tt('backlog', 'list')).toContain(page)
+  })
 })

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { appendFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { type AgentKeys, type TownKeys, townKeys } from '../../src/store/keys.ts'
 import { type Daemon, startProgram, useClosers } from './daemon.ts'
@@ -105,7 +105,9 @@ async function make(
   closers.push(() => server.close())
   const agents = await listenForFakeAgents()
   closers.push(() => agents.close())
-  const env = { PATH: process.env.PATH, HOME: home, REDIS_URL: server.url, NO_COLOR: '1', ...agents.env }
+  // The worker reports the tasks of missions through `tt`.
+  const path = [dirname(TT), process.env.PATH].join(delimiter)
+  const env = { PATH: path, HOME: home, REDIS_URL: server.url, NO_COLOR: '1', ...agents.env }
   const keys = townKeys(TOWN)
 
   const startTt = (args: readonly string[], other: object = env) => {
