@@ -73,7 +73,10 @@ function surroundingsSentence(event: Rest): [Level, string] {
     case 'lease-lost':
       return ['error', 'another worker took this agent; this one writes nothing more and ends']
     case 'forgotten':
-      return ['error', 'Redis lost its data and does not know this agent any more; it registers again']
+      return [
+        'error',
+        'Redis lost its data, or came back with older data, and does not know this worker; it registers again',
+      ]
     case 'left-without-redis':
       return [
         'error',

@@ -7,17 +7,23 @@ import { claim as claimScript } from './scripts/claim.ts'
 import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
 
+/** A claimed message: its text, and the digest of its bytes, by which it is known from now on. */
+export interface Claimed {
+  readonly raw: string
+  readonly digest: string
+}
+
 /** What a claim found. `evicted`: somebody deleted the agent's record. */
 export type Claim =
-  | { readonly kind: 'message'; readonly raw: string }
+  | ({ readonly kind: 'message' } & Claimed)
   | { readonly kind: 'empty' | 'paused' | 'stopping' | 'evicted' }
 
 /** Takes the next message into the in-flight list, or says why not. Throws `LeaseLost`. */
 export async function claimMessage(lease: Lease): Promise<Claim> {
   const { agent } = lease
   const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox, agent.record, agent.stop]
-  const [kind, raw = ''] = await runLeased(lease, claimScript, keys, [])
-  if (kind === 'message') return { kind, raw }
+  const [kind, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, [])
+  if (kind === 'message') return { kind, raw, digest }
   return { kind: kind as Exclude<Claim['kind'], 'message'> }
 }
 
@@ -32,12 +38,12 @@ export async function pluckMessage(
   lease: Lease,
   types: readonly string[],
   { head, tail }: { head: number; tail: number },
-): Promise<string | null> {
+): Promise<Claimed | null> {
   const { agent } = lease
   const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
   const args = [types.join(','), head, tail, LONGEST_PLUCKED]
-  const [kind, raw = ''] = await runLeased(lease, pluckScript, keys, args)
-  return kind === 'message' ? raw : null
+  const [kind, raw = '', digest = ''] = await runLeased(lease, pluckScript, keys, args)
+  return kind === 'message' ? { raw, digest } : null
 }
 
 /**
@@ -68,24 +74,28 @@ export async function waitForMessage(
 /** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. False: it was in flight no more. */
 export async function acknowledgeMessage(
   lease: Lease,
-  raw: string,
+  { digest }: Claimed,
   end: { note?: string; reply?: { to: Id; raw: string } } = {},
 ): Promise<boolean> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox]
-  const [kind] = await runLeased(lease, acknowledgeScript, keys, [raw, end.note ?? '', end.reply?.raw ?? ''])
+  const [kind] = await runLeased(lease, acknowledgeScript, keys, [
+    digest,
+    end.note ?? '',
+    end.reply?.raw ?? '',
+  ])
   return kind === 'ok'
 }
 
-/** Moves a claimed message that cannot be run to the dead letters. Returns its id there. */
+/** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */
 export async function putAsideMessage(
   lease: Lease,
-  raw: string,
+  { digest }: Claimed,
   why: { reason: Reason; detail: string },
-): Promise<string> {
+): Promise<string | null> {
   const keys = [lease.agent.lease, lease.agent.inFlight, lease.town.deadLetters]
-  const args = [raw, lease.agentId, lease.agentName, why.reason, why.detail]
-  const [, id = ''] = await runLeased(lease, putAsideScript, keys, args)
-  return id
+  const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail]
+  const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
+  return kind === 'ok' ? id : null
 }

@@ -15,7 +15,7 @@ import { composePrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
-import { acknowledgeMessage, pluckMessage, putAsideMessage } from '../store/inbox.ts'
+import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
 import { replyErrorCode } from '../store/script.ts'
 import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
@@ -62,15 +62,15 @@ export type Handled =
   | { readonly kind: 'held'; readonly trouble: Trouble }
 
 /** Does what a claimed message asks for, to the end: afterwards it is not in flight any more, unless the lease is lost. */
-export async function handleMessage(raw: string, tools: AttemptTools): Promise<Handled> {
-  const decoded = decodeMessage(raw)
-  if (!decoded.ok) return await putAside(raw, decoded.error, tools)
+export async function handleMessage(claimed: Claimed, tools: AttemptTools): Promise<Handled> {
+  const decoded = decodeMessage(claimed.raw)
+  if (!decoded.ok) return await putAside(claimed, decoded.error, tools)
   try {
-    return await followRoute(raw, decoded.message, tools)
+    return await followRoute(claimed, decoded.message, tools)
   } catch (error) {
     // What Redis refuses for good, it would refuse at every next start as well: the message is put aside, the others go on.
     if (replyErrorCode(error) === null || isPassing(error)) throw error
-    return await putAside(raw, `Redis refused it: ${messageOf(error)}`, tools)
+    return await putAside(claimed, `Redis refused it: ${messageOf(error)}`, tools)
   }
 }
 
@@ -83,31 +83,31 @@ export async function answerAtOnce(
   tools: AttemptTools,
 ): Promise<boolean> {
   const { lease, control } = tools
-  const raw = await pluckMessage(lease, ANSWERED_AT_ONCE, look)
-  if (raw === null) return false
-  const handled = await handleMessage(raw, tools)
+  const claimed = await pluckMessage(lease, ANSWERED_AT_ONCE, look)
+  if (claimed === null) return false
+  const handled = await handleMessage(claimed, tools)
   if (handled.kind === 'drain') control.drain('shutdown message')
   return true
 }
 
-async function followRoute(raw: string, message: Message, tools: AttemptTools): Promise<Handled> {
+async function followRoute(claimed: Claimed, message: Message, tools: AttemptTools): Promise<Handled> {
   const { phase } = tools.lifecycle
   const now = { state: agentStateOf(phase), currentTask: phase.name === 'working' ? phase.taskId : null }
   const route = routeMessage(message, now)
-  if (route.kind === 'run') return await attempt(raw, message, route, tools)
-  await answer(raw, message, route, tools)
+  if (route.kind === 'run') return await attempt(claimed, message, route, tools)
+  await answer(claimed, message, route, tools)
   return { kind: route.kind === 'drain' ? 'drain' : 'no-run' }
 }
 
-async function putAside(raw: string, detail: string, tools: AttemptTools): Promise<Handled> {
+async function putAside(claimed: Claimed, detail: string, tools: AttemptTools): Promise<Handled> {
   const { lease, write, emit } = tools
-  const deadLetterId = await write(() => putAsideMessage(lease, raw, { reason: 'bad-task', detail }))
-  emit({ type: 'message-put-aside', deadLetterId, detail })
+  const deadLetterId = await write(() => putAsideMessage(lease, claimed, { reason: 'bad-task', detail }))
+  if (deadLetterId !== null) emit({ type: 'message-put-aside', deadLetterId, detail })
   return { kind: 'no-run' }
 }
 
 async function answer(
-  raw: string,
+  claimed: Claimed,
   message: Message,
   route: Exclude<Route, { kind: 'run' }>,
   { lease, write, emit }: AttemptTools,
@@ -115,15 +115,15 @@ async function answer(
   const kind = message.body.type
   const { from } = message
   if (route.kind === 'note') {
-    await write(() => acknowledgeMessage(lease, raw, { note: route.text }))
+    await write(() => acknowledgeMessage(lease, claimed, { note: route.text }))
     emit({ type: 'message-noted', kind, from })
   } else if (route.kind === 'answer') {
     const reply = { to: from, raw: encodeReply(message, route.body, lease) }
     // Whoever takes up what is in flight may have answered it already.
-    if (await write(() => acknowledgeMessage(lease, raw, { reply })))
+    if (await write(() => acknowledgeMessage(lease, claimed, { reply })))
       emit({ type: 'message-answered', kind, to: from })
   } else {
-    await write(() => acknowledgeMessage(lease, raw))
+    await write(() => acknowledgeMessage(lease, claimed))
     if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
   }
 }
@@ -135,18 +135,24 @@ function encodeReply(message: Message, body: MessageBody, lease: Lease): string 
 }
 
 async function attempt(
-  raw: string,
+  claimed: Claimed,
   message: Message,
   route: Extract<Route, { kind: 'run' }>,
   tools: AttemptTools,
 ): Promise<Handled> {
   const { lease, lifecycle, write } = tools
   const { taskId, description } = route
-  if (description?.trim() === '') return await putAside(raw, 'The message has no text', tools)
-  const start = { raw, taskId, startId: newId(), cli: tools.cli, ...(description ? { description } : {}) }
+  if (description?.trim() === '') return await putAside(claimed, 'The message has no text', tools)
+  const start = {
+    digest: claimed.digest,
+    taskId,
+    startId: newId(),
+    cli: tools.cli,
+    ...(description ? { description } : {}),
+  }
   const started = await write(() => startTask(lease, start))
-  if (started.kind !== 'started') return await skip(raw, taskId, started, tools)
-  const work: Work = { raw, message, route, started }
+  if (started.kind !== 'started') return await skip(claimed, taskId, started, tools)
+  const work: Work = { claimed, message, route, started }
   const cancel = new AbortController()
   lifecycle.enter({ name: 'working', taskId, cancel })
   let handled: Handled = { kind: 'no-run' }
@@ -160,21 +166,21 @@ async function attempt(
 }
 
 interface Work {
-  readonly raw: string
+  readonly claimed: Claimed
   readonly message: Message
   readonly route: Extract<Route, { kind: 'run' }>
   readonly started: Extract<Started, { kind: 'started' }>
 }
 
 async function skip(
-  raw: string,
+  claimed: Claimed,
   taskId: Id,
   why: Exclude<Started, { kind: 'started' }>,
   tools: AttemptTools,
 ): Promise<Handled> {
-  if (why.kind === 'missing') return await putAside(raw, `The task ${taskId} has no record`, tools)
+  if (why.kind === 'missing') return await putAside(claimed, `The task ${taskId} has no record`, tools)
   if (why.kind === 'unreadable') {
-    return await putAside(raw, `The key of task ${taskId} holds no record: ${why.type}`, tools)
+    return await putAside(claimed, `The key of task ${taskId} holds no record: ${why.type}`, tools)
   }
   const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
   tools.emit({ type: 'task-skipped', taskId, why: words })
@@ -232,11 +238,11 @@ async function settle(
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
 ): Promise<void> {
-  const { started, raw } = work
+  const { started, claimed } = work
   const taskId = started.task.id
   const { state, letter } = await endMissionTask(started.task, end, tools.mission)
   const settlement = {
-    raw,
+    digest: claimed.digest,
     taskId,
     settleId: newId(),
     state,
@@ -323,7 +329,7 @@ async function giveBack(
   { lease, write, emit }: AttemptTools,
 ): Promise<void> {
   const taskId = work.started.task.id
-  const release = { raw: work.raw, taskId, releaseId: newId(), counted: true, ...back }
+  const release = { digest: work.claimed.digest, taskId, releaseId: newId(), counted: true, ...back }
   await write(() => releaseTask(lease, release))
   emit({ type: 'task-released', taskId, why: back.message })
 }

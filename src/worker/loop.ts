@@ -3,7 +3,7 @@ import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Emit } from '../domain/worker-event.ts'
-import type { Claim } from '../store/inbox.ts'
+import type { Claim, Claimed } from '../store/inbox.ts'
 import type { Handled } from './attempt.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -16,7 +16,7 @@ export interface LoopTools {
   /** Says what is missing for a run, or null. */
   readonly inspect: () => Promise<Trouble | null>
   readonly claim: () => Promise<Claim>
-  readonly handle: (raw: string) => Promise<Handled>
+  readonly handle: (claimed: Claimed) => Promise<Handled>
   /** Looks for work beyond the inbox; true when there is something to claim now. */
   readonly fetchWork: () => Promise<boolean>
   /** Waits until there may be something to claim; `rung` ends the wait. */
@@ -56,7 +56,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       tools.emit({ type: 'resumed' })
     }
     if (claim.kind === 'message') {
-      const handled = await tools.handle(claim.raw)
+      const handled = await tools.handle(claim)
       if (handled.kind === 'drain') tools.control.drain('shutdown message')
       if (handled.kind === 'ran') {
         rounds += 1

@@ -186,7 +186,7 @@ function loopTools(
   return {
     inspect: options.inspect,
     claim: () => between(() => claimMessage(lease)),
-    handle: (raw) => handleMessage(raw, attempt),
+    handle: (claimed) => handleMessage(claimed, attempt),
     fetchWork: async () =>
       options.claimBacklog && (await between(() => takeFromBacklog(lease, options.attempt.role))),
     wait: async (rung) => {

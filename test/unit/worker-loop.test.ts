@@ -23,7 +23,7 @@ vi.mock('../../src/base/clock.ts', async (original) => ({
 beforeEach(() => void slept.splice(0))
 
 const NOT_INSTALLED: Trouble = { reason: 'not-installed', detail: 'no such program' }
-const message = (raw: string): Claim => ({ kind: 'message', raw })
+const message = (raw: string): Claim => ({ kind: 'message', raw, digest: raw })
 
 interface Script {
   /** What the claims find, in turn; then the loop is told to drain. */
@@ -53,7 +53,7 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
       if (!claim) control.drain('the script is over')
       return claim ?? { kind: 'empty' }
     },
-    handle: async (raw) => {
+    handle: async ({ raw }) => {
       steps.push(`handle ${raw}`)
       return (handled?.shift() as Handled | undefined) ?? { kind: 'ran' }
     },

@@ -6,7 +6,7 @@ import { script } from '../script.ts'
  *
  * KEYS: lease, in-flight, urgent, inbox
  * ARGV: token, types (csv), how many to look at from the head, and from the tail, longest message in bytes
- * Returns: {'lost'} | {'none'} | {'message', raw}
+ * Returns: {'lost'} | {'none'} | {'message', raw, digest}
  */
 export const pluck = script(
   'pluck',
@@ -27,5 +27,5 @@ local function take_from(list, from, to)
 end
 local raw = take_from(KEYS[3], 0, ARGV[3] - 1) or take_from(KEYS[4], 0, ARGV[3] - 1) or take_from(KEYS[4], -ARGV[4], -1)
 if not raw then return {'none'} end
-return {'message', raw}`,
+return {'message', raw, redis.sha1hex(raw)}`,
 )

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { NOW } from './shared.ts'
+import { LAST_REGISTRATION, NOW } from './shared.ts'
 
 /**
  * The heartbeat: renews the lease, takes it again when it ran out and nobody registered since, and, when asked, writes the sign
@@ -9,20 +9,22 @@ import { NOW } from './shared.ts'
  * every command of `tt` writes back what it read.
  *
  * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox
- * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0'
- * Returns: {'lost'} | {'forgotten'} (nobody is registered: the data is gone) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
+ * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0', which registration it is
+ * Returns: {'lost'} | {'forgotten'} (the data is gone, or older than this registration) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
  */
 export const pulse = script(
   'pulse',
   NOW,
   RECORD,
+  LAST_REGISTRATION,
   `
 local lease, stop = KEYS[1], KEYS[3]
 local holder = redis.call('GET', lease)
-if holder and holder ~= ARGV[1] then return {'lost'} end
-local owner = redis.call('GET', KEYS[5])
-if not holder and not owner then return {'forgotten'} end
-if not holder and owner ~= ARGV[1] then return {'lost'} end
+if holder ~= ARGV[1] then
+  local count, who = last_registration(KEYS[5])
+  if count < tonumber(ARGV[5]) then return {'forgotten'} end
+  if holder or who ~= ARGV[1] then return {'lost'} end
+end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 local agent = open(KEYS[2])
 if not agent.there then return {'evicted'} end
