@@ -11,9 +11,11 @@ import type { Logger } from '../observability/logger.ts'
 import { probeVersion } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
+import type { ServerEvent } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
+import { reviveLocalRedis } from '../server/revive.ts'
 import { leaveTown, registerAgent } from '../store/agents.ts'
-import type { Redis } from '../store/connection.ts'
+import type { ConnectionEvent, Redis } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { hearTown } from '../store/wake.ts'
@@ -86,8 +88,8 @@ async function takeSeats({ context, profile, control, closers, env, voiceOf }: H
     purpose: `worker:${first}`,
     lasting: true,
     signal: control.draining,
-    onServer: ({ type, ...fields }) => logger.info({ event: type, ...fields }, type.replaceAll('-', ' ')),
-    onConnection: emit,
+    onServer: (event) => logServer(logger, event),
+    onConnection: withRevival(context, closers, { logger, emit }),
   })
   closers.add(() => town.close())
   const listening = await town.connect(`hear:${first}`)
@@ -115,6 +117,38 @@ function warnOfOldKeys([seat]: readonly Seat[]): void {
     })
     // Where SCAN is not allowed nobody can tell.
     .catch(() => undefined)
+}
+
+function logServer(logger: Logger, { type, ...fields }: ServerEvent): void {
+  logger.info({ event: type, ...fields }, type.replaceAll('-', ' '))
+}
+
+/** Tells what happens to the connection, and starts the town's own server again when it died under the worker. */
+function withRevival(
+  { target, place, settings }: Context,
+  closers: Closers,
+  { logger, emit }: Voice,
+): (event: ConnectionEvent) => void {
+  if (target.kind !== 'local') return emit
+  let back = new AbortController()
+  closers.add(async () => back.abort())
+  const server = {
+    root: place.root,
+    socketPath: target.socketPath,
+    persist: settings.redisPersist,
+    emit: (event: ServerEvent) => logServer(logger, event),
+  }
+  return (event) => {
+    emit(event)
+    back.abort()
+    if (event.type !== 'redis-lost') return
+    back = new AbortController()
+    void reviveLocalRedis(server, {
+      signal: back.signal,
+      onStopped: () => emit({ type: 'redis-stopped' }),
+      onFailed: (detail) => emit({ type: 'redis-not-started', detail }),
+    })
+  }
 }
 
 /** A name that is in use takes back the registrations before it. */

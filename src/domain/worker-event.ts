@@ -45,6 +45,8 @@ export type WorkerEvent =
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }
   | { readonly type: 'redis-back' }
+  | { readonly type: 'redis-stopped' }
+  | { readonly type: 'redis-not-started'; readonly detail: string }
   | { readonly type: 'redis-refused'; readonly detail: string; readonly retryMs: number }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }

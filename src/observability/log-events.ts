@@ -88,6 +88,10 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['warn', `Redis is away: ${event.detail}`]
     case 'redis-back':
       return ['info', 'Redis is back']
+    case 'redis-stopped':
+      return ['warn', 'the redis-server of the town was stopped: tinytown-worker redis start starts it again']
+    case 'redis-not-started':
+      return ['error', `the redis-server of the town died and could not be started: ${event.detail}`]
     case 'redis-refused':
       return ['warn', `Redis refused a write (${event.detail}), again in ${formatDuration(event.retryMs)}`]
     case 'log-file-failed':

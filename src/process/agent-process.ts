@@ -7,7 +7,7 @@ import { deferred } from '../base/deferred.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Command } from './command.ts'
 import { AGENT_VARIABLE, RUN_VARIABLE } from './environment.ts'
-import { kill, systemTable, type TreeSignal } from './process-table.ts'
+import { kill, killMarked, systemTable, type TreeSignal } from './process-table.ts'
 import {
   type EndTreeOptions,
   endTree,
@@ -79,6 +79,8 @@ export class AgentProcess {
   #endedBy: EndedBy | null = null
   #turnOver = false
   #exited = false
+  /** The last process of the run is gone. */
+  #over = false
   #pid: number | null = null
   /** Open calls of the consumer. */
   #consuming = 0
@@ -125,9 +127,13 @@ export class AgentProcess {
     this.#signal(signal ?? 'SIGCONT')
   }
 
-  /** Kills the process group at once and waits for nothing: for a daemon that exits this moment. */
+  /** Kills the run's processes at once and waits for nothing: for a daemon that exits this moment. */
   kill(): void {
-    if (this.#pid !== null && !this.#exited) kill(-this.#pid, 'SIGKILL')
+    const { env } = this.#options
+    if (this.#pid === null || this.#over) return
+    // The group outlives its leader.
+    kill(-this.#pid, 'SIGKILL')
+    if (env[RUN_VARIABLE]) killMarked([`${RUN_VARIABLE}=${env[RUN_VARIABLE]}`])
   }
 
   /** The CLI said that its turn is over: from now on all that is limited is its time to exit. */
@@ -203,6 +209,7 @@ export class AgentProcess {
     this.#startTimers()
     const reading = Promise.all([this.#read('stdout', child.stdout), this.#read('stderr', child.stderr)])
     const { exit, leftovers } = await this.#untilGone(pid, exited.promise)
+    this.#over = true
     const durationMs = monotonicMs() - begun
     await this.#finishReading(reading, [child.stdout, child.stderr])
     child.stdin?.destroy()

@@ -83,6 +83,15 @@ export function kill(pid: number, signal: TreeSignal): void {
   }
 }
 
+/** Kills every process with these marks in its environment at once, without a turn of the event loop; on Linux only. */
+export function killMarked(marks: readonly string[]): void {
+  if (process.platform !== 'linux') return
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name)
+    if (Number.isInteger(pid) && pid !== process.pid && procTable.carries(pid, marks)) kill(pid, 'SIGKILL')
+  }
+}
+
 function killSubtree(pid: number, signal: TreeSignal): Promise<void> {
   return new Promise((resolve) => treeKill(pid, signal, () => resolve()))
 }

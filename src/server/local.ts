@@ -12,6 +12,7 @@ import { LOADING_MS, type LocalRedisOptions, type Place, placeOf } from './place
 import { isRedisServer, processInfo, readPidFile, untilGone } from './process-info.ts'
 import { checkSharedFolder, checkSocketPath, prepareSocketFolder } from './socket-path.ts'
 import { withStartLock } from './start-lock.ts'
+import { clearStopped } from './stop-mark.ts'
 
 export interface LocalRedis {
   kind: 'adopted' | 'started'
@@ -60,6 +61,7 @@ async function adopt(place: Place, signal: AbortSignal | undefined): Promise<Loc
     })
   }
   const pid = (await serverPid(place.socketPath, signal)) ?? (await readPidFile(place.pidFile))
+  await clearStopped(place.pidFile)
   place.emit({ type: 'redis-adopted', socketPath: place.socketPath, pid })
   return { kind: 'adopted', socketPath: place.socketPath, pid }
 }
@@ -124,6 +126,7 @@ async function start(
   await refuseSecondServer(place, signal)
   await removeStaleSocket(place)
   const pid = await launch(place, binary, signal)
+  await clearStopped(place.pidFile)
   place.emit({ type: 'redis-started', socketPath: place.socketPath, pid, version: binary.version.text })
   return { kind: 'started', socketPath: place.socketPath, pid }
 }

@@ -7,6 +7,7 @@ import { type PingAnswer, ping, serverPid } from './ping.ts'
 import { isRedisServer, processInfo, readPidFile, untilGone } from './process-info.ts'
 import { exchange } from './resp.ts'
 import { withStartLock } from './start-lock.ts'
+import { clearStopped, markStopped } from './stop-mark.ts'
 
 export interface StopPlace {
   socketPath: string
@@ -33,8 +34,15 @@ export async function stopLocalRedis(
     const pid = (await serverPid(place.socketPath, signal)) ?? (await pidFromFile(place))
     if (answer === 'refused' && pid === null) return cleanUp(place, 'not-running')
     if (isForeign(answer)) throw notOurs(place, answer)
-    const asked = await askToShutDown(place, signal)
-    if (!asked || !(await ended(place, pid, signal))) await terminate(place, pid, signal)
+    // Before it is down: a worker that misses it would start it again.
+    await markStopped(place.pidFile)
+    try {
+      const asked = await askToShutDown(place, signal)
+      if (!asked || !(await ended(place, pid, signal))) await terminate(place, pid, signal)
+    } catch (error) {
+      await clearStopped(place.pidFile)
+      throw error
+    }
     return cleanUp(place, 'stopped')
   })
 }

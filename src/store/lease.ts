@@ -75,6 +75,8 @@ export type Pulse =
 export interface Beat {
   readonly state: AgentState
   readonly taskId: Id | null
+  /** Of the run in hand: once it is settled, the state is not asserted any more. */
+  readonly startId?: string
   readonly alive: boolean
 }
 
@@ -82,8 +84,24 @@ export interface Beat {
 export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
   const { agent } = lease
   const task = beat.taskId ? lease.town.task(beat.taskId) : agent.record
-  const keys = [agent.lease, agent.record, agent.stop, task, agent.owner, agent.urgent, agent.inbox]
-  const args = [lease.token, lease.leaseMs, beat.state, beat.alive ? '1' : '0', lease.registration]
+  const keys = [
+    agent.lease,
+    agent.record,
+    agent.stop,
+    task,
+    agent.owner,
+    agent.urgent,
+    agent.inbox,
+    agent.receipt,
+  ]
+  const args = [
+    lease.token,
+    lease.leaseMs,
+    beat.state,
+    beat.alive ? '1' : '0',
+    lease.registration,
+    beat.startId ?? '',
+  ]
   const reply = texts(await runScript(lease.redis, pulseScript, keys, args))
   const [kind, state, stopping, taskState, urgent, inbox] = reply
   if (kind === 'lost') throw new LeaseLost()

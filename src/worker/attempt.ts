@@ -154,7 +154,7 @@ async function attempt(
   if (started.kind !== 'started') return await skip(claimed, taskId, started, tools)
   const work: Work = { claimed, message, route, started }
   const cancel = new AbortController()
-  lifecycle.enter({ name: 'working', taskId, cancel })
+  lifecycle.enter({ name: 'working', taskId, startId: start.startId, cancel })
   let handled: Handled = { kind: 'no-run' }
   try {
     const outcome = await runTask(work, cancel.signal, tools)

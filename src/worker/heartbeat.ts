@@ -57,9 +57,9 @@ function watches({ phase: { name } }: Lifecycle): boolean {
 /** Writes the beat and obeys what comes back. Returns what waits; null when Redis did not say. */
 async function beat(tools: HeartbeatTools, alive: boolean): Promise<Waiting | null> {
   const { phase } = tools.lifecycle
-  const taskId = phase.name === 'working' ? phase.taskId : null
+  const run = phase.name === 'working' ? { taskId: phase.taskId, startId: phase.startId } : { taskId: null }
   try {
-    const answer = await tools.pulse({ state: stateOf(tools), taskId, alive })
+    const answer = await tools.pulse({ state: stateOf(tools), ...run, alive })
     if (alive) tools.onAlive()
     obey(answer, tools)
     return answer.kind === 'ok' ? answer.waiting : null

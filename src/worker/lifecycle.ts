@@ -9,7 +9,12 @@ export type Phase =
   | { readonly name: 'idle' }
   | { readonly name: 'paused' }
   /** `cancel` ends the run because somebody cancelled the task. */
-  | { readonly name: 'working'; readonly taskId: Id; readonly cancel: AbortController }
+  | {
+      readonly name: 'working'
+      readonly taskId: Id
+      readonly startId: string
+      readonly cancel: AbortController
+    }
   /** The CLI or its folder is missing: found by a look before the claim, or only by the start of a run. */
   | { readonly name: 'broken'; readonly by: 'look' | 'start'; readonly tries: number }
   | { readonly name: 'stopped' }

@@ -57,14 +57,11 @@ describe('a Redis that is frozen', () => {
 
 describe('a Redis that is gone when the result is there', () => {
   it('is not waited for after the second signal, and the next start takes the task up', async () => {
-    const { town, agents } = await scene({ table: '[redis]\npersist = true' })
+    const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', '--kill-grace', '500ms')
     const id = await assign(town, 'x')
     const run = await agents.next()
-    const redis = await town.redis()
-    await redis.config('SET', 'appendfsync', 'always')
-    await redis.incr('flushed')
-    process.kill(await redisPid(town), 'SIGKILL')
+    expect((await town.cli('redis', 'stop')).exit).toBe(0)
     await daemon.says(/Redis is away/)
     await run.stdout('done')
     await run.exit(0)
@@ -176,6 +173,22 @@ describe('signals', () => {
     }
     expect(await daemon.exit).toBe(130)
     await until(async () => !(await processLives(pid)), 'the CLI is gone')
+  })
+
+  it('end everything at the third one, also what is left when the CLI itself is gone', async () => {
+    const { town, agents } = await scene()
+    const daemon = await town.worker('--cli', 'fake', '--kill-grace', '10m')
+    await assign(town, 'x')
+    const run = await agents.next()
+    const left = await run.grandchild({ keepStdout: false, ignoreTerm: true })
+    daemon.signal('SIGINT')
+    await daemon.says(/draining/)
+    daemon.signal('SIGINT')
+    await run.gone
+    expect(await processLives(left)).toBe(true)
+    daemon.signal('SIGINT')
+    expect(await daemon.exit).toBe(130)
+    await until(async () => !(await processLives(left)), 'what the CLI left is gone')
   })
 
   it('of a lost terminal reload the log level, and the worker goes on', async () => {

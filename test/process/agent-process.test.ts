@@ -243,6 +243,13 @@ describe('what ends a run from outside', () => {
     expect(await child.result).toMatchObject({ endedBy: 'shutdown', signal: 'SIGKILL' })
   })
 
+  it('gives a cancelled run less time: whoever cancels wants it gone', async () => {
+    const child = rig.start(node(IGNORES_TERM), { limits: { killGraceMs: 60_000 } })
+    await rig.sign('up')
+    child.end('cancelled')
+    expect(await child.result).toMatchObject({ endedBy: 'cancelled', signal: 'SIGKILL' })
+  })
+
   it('does not take a limit that is reached during the grace for a second call', async () => {
     const code = `
       process.on('SIGTERM', () => setTimeout(() => process.exit(9), 700))
@@ -250,8 +257,8 @@ describe('what ends a run from outside', () => {
       setInterval(() => {}, 1000)`
     const child = rig.start(node(code), { limits: { killGraceMs: 20_000, wallMs: 900, stallMs: 900 } })
     await rig.sign('up')
-    child.end('cancelled')
-    expect(await child.result).toMatchObject({ endedBy: 'cancelled', exitCode: 9 })
+    child.end('shutdown')
+    expect(await child.result).toMatchObject({ endedBy: 'shutdown', exitCode: 9 })
   })
 
   it('leaves a run that ended by itself as it ended, whatever comes while its leftovers are ended', async () => {

@@ -426,6 +426,17 @@ describe('the heartbeat', () => {
     },
   )
 
+  it('does not call an agent working whose run was settled while the beat was on its way', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId, 'this-start')
+    const beat = { state: 'working', taskId, startId: 'this-start', alive: true } as const
+    await here.redis.hset(lease.agent.record, 'state', 'idle')
+    expect(await pulse(lease, beat)).toMatchObject({ state: 'working' })
+    await settleTask(lease, settlement(digest, taskId))
+    expect(await pulse(lease, beat)).toMatchObject({ state: 'idle' })
+  })
+
   it('puts a state right that a stale read brought back', async () => {
     const lease = await register()
     await here.redis.hset(lease.agent.record, 'state', 'stopped')

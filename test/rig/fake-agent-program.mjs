@@ -1,5 +1,6 @@
 // A coding CLI that does what the test says: it reads its prompt, dials the test and obeys one JSON line after another.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { connect } from 'node:net'
 
 let prompt = ''
@@ -22,9 +23,13 @@ const deeds = {
   },
   ignoreTerm: () => process.on('SIGTERM', () => undefined),
   // A grandchild in a session of its own, as tools of real CLIs are.
-  grandchild({ keepStdout }) {
-    const stdio = ['ignore', keepStdout ? 'inherit' : 'ignore', 'ignore']
-    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { detached: true, stdio })
+  async grandchild({ keepStdout, ignoreTerm }) {
+    const deaf = ignoreTerm ? "process.on('SIGTERM', () => {});" : ''
+    const program = `${deaf} process.stderr.write('up'); setInterval(() => {}, 1e6)`
+    const stdio = ['ignore', keepStdout ? 'inherit' : 'ignore', 'pipe']
+    const child = spawn(process.execPath, ['-e', program], { detached: true, stdio })
+    await once(child.stderr, 'data')
+    child.stderr.destroy()
     child.unref()
     return child.pid
   },

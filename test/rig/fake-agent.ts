@@ -57,7 +57,7 @@ class FakeRun {
   }
 
   /** Starts a process in a session of its own and returns its pid. */
-  async grandchild(options: { keepStdout: boolean }): Promise<number> {
+  async grandchild(options: { keepStdout: boolean; ignoreTerm?: boolean }): Promise<number> {
     return Number(await this.#order({ do: 'grandchild', ...options }))
   }
 

@@ -295,7 +295,7 @@ describe('Lifecycle', () => {
     [{ name: 'starting' }, 'starting'],
     [{ name: 'idle' }, 'idle'],
     [{ name: 'paused' }, 'paused'],
-    [{ name: 'working', taskId: 't', cancel }, 'working'],
+    [{ name: 'working', taskId: 't', startId: 's', cancel }, 'working'],
     [{ name: 'broken', by: 'look', tries: 1 }, 'error'],
     [{ name: 'stopped' }, 'stopped'],
   ])('stands in the record as the state of its phase: %j is %s', (phase, state) => {

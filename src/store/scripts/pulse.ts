@@ -8,8 +8,9 @@ import { LAST_REGISTRATION, NOW } from './shared.ts'
  * wrote is never overwritten; a state that is not true is put right: `tt kill` and `tt resume` write one while a run is in hand, and
  * every command of `tt` writes back what it read.
  *
- * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox
- * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0', which registration it is
+ * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox, receipt
+ * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0', which registration it is,
+ *   start id of the run in hand ('' = none)
  * Returns: {'lost'} | {'forgotten'} (the data is gone, or older than this registration) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
  */
 export const pulse = script(
@@ -33,7 +34,9 @@ local stopping = redis.call('EXISTS', stop)
 local state = get(agent, 'state')
 local task_state = task and get(task, 'state') or ''
 local wanted = stopping == 1 and 'draining' or ARGV[3]
-if state ~= wanted and state ~= 'paused' and state ~= 'draining' then
+-- A beat that waited for Redis while the run was settled tells of a run that is over.
+local still_true = ARGV[6] == '' or redis.call('GET', KEYS[8]) == ARGV[6]
+if still_true and state ~= wanted and state ~= 'paused' and state ~= 'draining' then
   put(agent, 'state', wanted)
   state = wanted
 end
