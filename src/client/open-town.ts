@@ -1,5 +1,4 @@
 import { hostname } from 'node:os'
-import { Closers } from '../base/closers.ts'
 import { type RedisTarget, redactUrl } from '../config/redis-target.ts'
 import { ensureLocalRedis } from '../server/local.ts'
 import type { ServerEvent } from '../server/place.ts'
@@ -13,7 +12,7 @@ export interface OpenTown {
   readonly redis: Redis
   readonly keys: TownKeys
   /** One more connection, for a command that blocks. Closed with the town. */
-  connect(purpose: string): Promise<Redis>
+  connect(purpose: string, options?: { lasting?: boolean }): Promise<Redis>
   close(): Promise<void>
 }
 
@@ -42,25 +41,31 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
   keepStateOutOfGit(place.root)
   if (target.kind === 'local') keepDataOutOfGit(place.root)
-  const closers = new Closers()
-  const connect = async (purpose: string, onEvent?: (event: ConnectionEvent) => void) => {
+  const connections = new Set<Redis>()
+  const connect = async (
+    purpose: string,
+    { lasting = options.lasting, onEvent }: { lasting?: boolean; onEvent?: OpenOptions['onConnection'] } = {},
+  ) => {
     const redis = await connectRedis(addressOf(target), {
       timeoutMs: settings.connectTimeout,
       name: `tinytown-worker:${purpose}:${hostname()}:${process.pid}`,
-      lasting: options.lasting,
+      lasting,
       ...(options.signal ? { signal: options.signal } : {}),
       ...(onEvent ? { onEvent } : {}),
     })
-    closers.add(() => redis.disconnect())
+    connections.add(redis)
+    redis.once('end', () => connections.delete(redis))
     return redis
   }
   // All connections of a town are lost and back together: the first one tells it.
-  const redis = await connect(options.purpose, options.onConnection)
+  const redis = await connect(options.purpose, options.onConnection ? { onEvent: options.onConnection } : {})
   return {
     redis,
     keys: townKeys(context.townName, settings.recordFormat),
-    connect: (purpose) => connect(purpose),
-    close: () => closers.close(),
+    connect: (purpose, { lasting } = {}) => connect(purpose, lasting === undefined ? {} : { lasting }),
+    async close() {
+      for (const connection of connections) connection.disconnect()
+    },
   }
 }
 

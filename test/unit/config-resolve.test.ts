@@ -42,6 +42,7 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   passEnv: [['FILE'], 'ENV', ['FLAG']],
   town: [undefined, 'env', 'flag'],
   townName: ['file', 'env', 'flag'],
+  recordFormat: ['json', 'hash', 'json'],
   redisUrl: ['redis://file', 'redis://env', 'redis://flag'],
   redisPassword: ['file', 'env', undefined],
   redisUseSocket: [false, '', undefined],
