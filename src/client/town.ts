@@ -206,10 +206,7 @@ function contextAt(root: string, { env = process.env }: OpenTownOptions): Contex
 function checkValue(key: string, value: unknown, rule: z.ZodType): void {
   const parsed = rule.safeParse(value)
   if (parsed.success) return
-  throw new WorkerError(
-    'usage',
-    expected(key, parsed.error.issues[0]?.message ?? 'valid', JSON.stringify(value)),
-  )
+  throw new WorkerError('usage', expected(key, parsed.error.issues[0]?.message ?? 'valid', shown(value)))
 }
 
 function checkRedisUrl(url: string): void {
