@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Channel } from '../../src/client/channel.ts'
@@ -13,6 +14,7 @@ import {
 } from '../../src/domain/message.ts'
 import { newTask, type Task } from '../../src/domain/task.ts'
 import { fieldOf } from '../../src/store/events.ts'
+import { agent, task } from '../rig/arbitraries.ts'
 import { useTown } from '../rig/redis.ts'
 import { until } from '../rig/until.ts'
 
@@ -369,6 +371,28 @@ describe.each(['hash', 'json'] as const)('records as %s', (form) => {
 })
 
 describe('a record', () => {
+  it('is read the same from a hash and from a JSON string, whatever it says', async () => {
+    // Times of a JSON record end in Z.
+    const inZ = (record: object) => JSON.parse(JSON.stringify(record).replaceAll('+00:00"', 'Z"'))
+    const forms = [open('hash'), open('json')]
+    const property = fc.asyncProperty(agent, task, async (who, what) => {
+      const found = await Promise.all(
+        forms.map(async (one) => {
+          // Another town for each form: a record that is there would keep its own.
+          const apart = new Channel(one.redis, `${one.town}-${forms.indexOf(one)}`, {
+            recordFormat: one === forms[0] ? 'hash' : 'json',
+          })
+          await apart.setAgentState(who)
+          await apart.setTask(what)
+          return [await apart.getAgentState(who.id), await apart.getTask(what.id)]
+        }),
+      )
+      expect(found[0]).toEqual([who, what])
+      expect(found[1]).toEqual([inZ(who), inZ(what)])
+    })
+    await fc.assert(property, { numRuns: 60 })
+  })
+
   it('is not made without an id', async () => {
     const agent = { ...newAgent({ name: 'a', cli: 'b' }), id: '' }
     await expect(channel.setAgentState(agent)).rejects.toMatchObject({ code: 'usage' })
