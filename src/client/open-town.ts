@@ -4,6 +4,7 @@ import { ensureLocalRedis } from '../server/local.ts'
 import type { ServerEvent } from '../server/place.ts'
 import { type ConnectionEvent, connectRedis, type Redis, type RedisAddress } from '../store/connection.ts'
 import { type TownKeys, townKeys } from '../store/keys.ts'
+import { findOldKeys } from '../store/old-keys.ts'
 import type { Context } from './context.ts'
 import { keepDataOutOfGit, keepStateOutOfGit } from './keep-out-of-git.ts'
 
@@ -16,13 +17,16 @@ export interface OpenTown {
   close(): Promise<void>
 }
 
+/** What is told of the town's Redis. `old-keys`: it holds keys of the time before towns. */
+export type TownNews = ConnectionEvent | { readonly type: 'old-keys'; readonly detail: string }
+
 export interface OpenOptions {
   /** Names the connections in CLIENT LIST. */
   readonly purpose: string
   readonly lasting: boolean
   readonly signal?: AbortSignal
   readonly onServer?: (event: ServerEvent) => void
-  readonly onConnection?: (event: ConnectionEvent) => void
+  readonly onConnection?: (event: TownNews) => void
 }
 
 /** Starts or adopts the town's own redis-server, or connects to the one that the settings name. */
@@ -59,6 +63,8 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
   // All connections of a town are lost and back together: the first one tells it.
   const redis = await connect(options.purpose, options.onConnection ? { onEvent: options.onConnection } : {})
+  const detail = options.onConnection ? await findOldKeys(redis) : null
+  if (detail) options.onConnection?.({ type: 'old-keys', detail })
   return {
     redis,
     keys: townKeys(context.townName, settings.recordFormat),

@@ -64,16 +64,16 @@ export class Town implements AsyncDisposable {
   readonly #channel: Channel
   /** The settings that hold: tinytown.toml, overridden by the environment. */
   readonly config: TownConfig
-  /** What is worth telling of the settings, a sentence each. */
+  /** What is worth telling of the settings, and of keys in Redis that are no town's, a sentence each. */
   readonly warnings: readonly string[]
 
-  private constructor(open: OpenTown, context: Context) {
+  private constructor(open: OpenTown, context: Context, warnings: readonly string[]) {
     const { settings, place, target } = context
     const connect = (purpose: string) => open.connect(purpose, { lasting: true })
     this.#open = open
     this.#connections = new Connections(connect)
     this.#channel = new Channel(open.redis, open.keys.town, { recordFormat: settings.recordFormat, connect })
-    this.warnings = context.warnings
+    this.warnings = warnings
     this.config = {
       name: context.townName,
       root: place.root,
@@ -127,8 +127,16 @@ export class Town implements AsyncDisposable {
     signal?.throwIfAborted()
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      const open = await openTown(context, { purpose: 'library', lasting: false, signal: opening.signal })
-      return new Town(open, context)
+      const warnings = [...context.warnings]
+      const open = await openTown(context, {
+        purpose: 'library',
+        lasting: false,
+        signal: opening.signal,
+        onConnection: (event) => {
+          if (event.type === 'old-keys') warnings.push(event.detail)
+        },
+      })
+      return new Town(open, context, warnings)
     } finally {
       signal?.removeEventListener('abort', onAbort)
     }

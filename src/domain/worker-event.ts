@@ -44,6 +44,7 @@ export type WorkerEvent =
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }
   | { readonly type: 'redis-back' }
+  | { readonly type: 'old-keys'; readonly detail: string }
   | { readonly type: 'redis-refused'; readonly detail: string; readonly retryMs: number }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }

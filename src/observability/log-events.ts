@@ -83,6 +83,8 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['warn', `Redis is away: ${event.detail}`]
     case 'redis-back':
       return ['info', 'Redis is back']
+    case 'old-keys':
+      return ['warn', event.detail]
     case 'redis-refused':
       return ['warn', `Redis refused a write (${event.detail}), again in ${formatDuration(event.retryMs)}`]
     case 'log-file-failed':

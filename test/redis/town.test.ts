@@ -141,6 +141,20 @@ describe('Town.connect', () => {
     expect(opened(await Town.connect(root, { env })).name).toBe('shop')
   })
 
+  it('tells of keys that are of no town, with the remedy', async () => {
+    const old = 'tt:agent:3f2c8a1e-5b7d-4c9e-9a10-6d2f4b8e7c01'
+    expect(opened(await Town.connect(root, { env })).warnings).toEqual([])
+    await here.redis.hset(old, 'id', 'x')
+    await here.redis.set('tt:backlog', 'x')
+    for (const key of ['tt:backlog', old]) {
+      const { warnings } = opened(await Town.connect(root, { env }))
+      expect(warnings).toEqual([
+        `Redis holds keys without the name of a town, such as ${key}: \`tt migrate\` moves them into the town`,
+      ])
+      await here.redis.del(key)
+    }
+  })
+
   it('ends with the signal', async () => {
     const signal = AbortSignal.abort('enough')
     await expect(Town.connect(root, { env, signal })).rejects.toBe('enough')
