@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { unlessAborted } from '../base/abort.ts'
 import { type RedisTarget, redactUrl } from '../config/redis-target.ts'
 import { ensureLocalRedis } from '../server/local.ts'
 import type { ServerEvent } from '../server/place.ts'
@@ -63,16 +64,29 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
   // All connections of a town are lost and back together: the first one tells it.
   const redis = await connect(options.purpose, options.onConnection ? { onEvent: options.onConnection } : {})
-  const detail = options.onConnection ? await findOldKeys(redis) : null
-  if (detail) options.onConnection?.({ type: 'old-keys', detail })
+  const close = async () => {
+    for (const connection of connections) connection.disconnect()
+  }
+  try {
+    await tellOldKeys(redis, options)
+  } catch (error) {
+    await close()
+    throw error
+  }
   return {
     redis,
     keys: townKeys(context.townName, settings.recordFormat),
     connect: (purpose, { lasting } = {}) => connect(purpose, lasting === undefined ? {} : { lasting }),
-    async close() {
-      for (const connection of connections) connection.disconnect()
-    },
+    close,
   }
+}
+
+async function tellOldKeys(redis: Redis, { signal, onConnection }: OpenOptions): Promise<void> {
+  if (!onConnection) return
+  const looking = findOldKeys(redis)
+  // A Redis that goes away meanwhile must not keep a worker from ending.
+  const detail = await (signal ? unlessAborted(looking, signal) : looking)
+  if (detail) onConnection({ type: 'old-keys', detail })
 }
 
 /** The address of a target as a client wants it. */

@@ -162,6 +162,15 @@ describe('receiving', () => {
     expect(summaryOf(await channel.tryReceive(AGENT))).toBe('later')
   })
 
+  it('ends with the signal also while Redis says nothing', async () => {
+    const stop = new AbortController()
+    const waiting = channel.receive(AGENT, 30_000, { signal: stop.signal }).catch((reason) => reason)
+    await untilBlocked('blpop')
+    await here.redis.client('PAUSE', 4000, 'ALL')
+    stop.abort('enough')
+    expect(await Promise.race([waiting, here.redis.ping()])).toBe('enough')
+  })
+
   it('ends when the channel is closed', async () => {
     const waiting = channel.receive(AGENT, 30_000)
     const ended = expect(waiting).rejects.toMatchObject({ code: 'closed' })
