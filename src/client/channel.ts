@@ -5,7 +5,7 @@ import { WorkerError } from '../domain/errors.ts'
 import type { EventType, TownEvent } from '../domain/event.ts'
 import { type Id, parseId, SUPERVISOR_ID } from '../domain/ids.ts'
 import { decodeMessage, encodeMessage, type Message, type NewMessage, newMessage } from '../domain/message.ts'
-import type { RecordFormat } from '../domain/record-format.ts'
+import { RECORD_FORMATS, type RecordFormat } from '../domain/record-format.ts'
 import type { Task } from '../domain/task.ts'
 import { getAgent, listAgents } from '../store/agents.ts'
 import {
@@ -88,9 +88,15 @@ export class Channel implements AsyncDisposable {
         'usage',
         `Expected a connection without keyPrefix, got ${redis.options.keyPrefix}`,
       )
+    const { recordFormat = 'hash' } = options
+    if (!RECORD_FORMATS.includes(recordFormat))
+      throw new WorkerError(
+        'usage',
+        `Expected recordFormat to be ${RECORD_FORMATS.join(' or ')}, got ${recordFormat}`,
+      )
     const name = (purpose: string) => `tinytown-worker:${purpose}:${hostname()}:${process.pid}`
     this.#redis = redis
-    this.#keys = townKeys(town, options.recordFormat)
+    this.#keys = townKeys(town, recordFormat)
     this.#connections = new Connections(
       options.connect ?? ((purpose) => duplicateRedis(redis, name(purpose))),
     )
@@ -136,6 +142,8 @@ export class Channel implements AsyncDisposable {
     timeoutMs: number,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Message | null> {
+    if (!(timeoutMs >= 0))
+      throw new WorkerError('usage', `Expected timeoutMs to be 0 or more milliseconds, got ${timeoutMs}`)
     const until = this.#connections.until(signal)
     return await this.#connections.lend('receive', (blocking) =>
       receiveMessage({ redis: this.#redis, blocking, town: this.#keys }, agentId, {

@@ -6,7 +6,7 @@ import * as schema from '../config/schemas.ts'
 import type { Agent } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
 import { parseId, RESERVED_NAMES, SUPERVISOR_ID } from '../domain/ids.ts'
-import type { RecordFormat } from '../domain/record-format.ts'
+import { RECORD_FORMATS, type RecordFormat } from '../domain/record-format.ts'
 import { findAgent } from '../store/agents.ts'
 import type { PlacedEvent } from '../store/events.ts'
 import { spawnAgent } from '../store/write.ts'
@@ -101,6 +101,7 @@ export class Town implements AsyncDisposable {
     checkValue('name', name, schema.townName)
     if (cli !== undefined) checkValue('defaultCli', cli, schema.text)
     if (redisUrl !== undefined) checkRedisUrl(redisUrl)
+    if (recordFormat !== undefined) checkValue('recordFormat', recordFormat, schema.oneOf(RECORD_FORMATS))
     const made = await makeTown(root, { name, cli, redisUrl, redisPersist, recordFormat }, null)
     if (made.name !== name) throw otherName(made.folder, name, `${made.name} (tinytown.toml)`)
     const context = contextAt(made.folder, options)

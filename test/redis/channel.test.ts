@@ -70,6 +70,11 @@ describe('a channel', () => {
     expect(() => new Channel(here.redis, name)).toThrow(/Expected the name of the town to be/)
   })
 
+  it('refuses a form of records that nobody knows', () => {
+    const recordFormat = 'xml' as never
+    expect(() => new Channel(here.redis, 'shop', { recordFormat })).toThrow(/hash or json, got xml/)
+  })
+
   it('refuses a connection that changes keys', () => {
     const prefixed = new Redis({ path: here.socketPath, lazyConnect: true, keyPrefix: 'x:' })
     expect(() => new Channel(prefixed, 'shop')).toThrow(/without keyPrefix, got x:/)
@@ -136,6 +141,7 @@ describe('receiving', () => {
   it('gives null when nothing comes in time, and at once without time', async () => {
     expect(await channel.receive(AGENT, 0)).toBeNull()
     expect(await channel.receive(AGENT, 30)).toBeNull()
+    await expect(channel.receive(AGENT, Number.NaN)).rejects.toMatchObject({ code: 'usage' })
   })
 
   it('waits for what comes, for several agents at once, without keeping others from sending', async () => {
@@ -369,14 +375,17 @@ describe.each(['hash', 'json'] as const)('records as %s', (form) => {
     expect(told.filter((word) => word.startsWith('task_'))).toEqual(['task_completed'])
   })
 
-  it('wake who waits for a task', async () => {
-    const task = newTask({ description: 'Do X' })
-    await channel.setTask(task)
-    const waiting = channel.waitForTask(task.id, { timeoutMs: 30_000 })
-    await untilBlocked('xread')
-    await channel.setTask({ ...task, state: 'completed', result: 'done' })
-    expect(await waiting).toMatchObject({ state: 'completed', result: 'done' })
-  })
+  it.each([30_000, 2 ** 32, Number.POSITIVE_INFINITY])(
+    'wake who waits %d ms for a task',
+    async (timeoutMs) => {
+      const task = newTask({ description: 'Do X' })
+      await channel.setTask(task)
+      const waiting = channel.waitForTask(task.id, { timeoutMs })
+      await untilBlocked('xread')
+      await channel.setTask({ ...task, state: 'completed', result: 'done' })
+      expect(await waiting).toMatchObject({ state: 'completed', result: 'done' })
+    },
+  )
 })
 
 describe('a record', () => {
