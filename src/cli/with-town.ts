@@ -1,6 +1,7 @@
 import { type Context, requireTown } from '../client/context.ts'
-import { type OpenTown, openTown, type TownNews } from '../client/open-town.ts'
+import { type OpenTown, openTown } from '../client/open-town.ts'
 import type { ServerEvent } from '../server/place.ts'
+import type { ConnectionEvent } from '../store/connection.ts'
 import type { Invocation } from './command.ts'
 import { loadContext } from './context.ts'
 import type { Terminal } from './terminal.ts'
@@ -57,9 +58,8 @@ function tellServer(event: ServerEvent, terminal: Terminal): void {
   } else if (event.type === 'redis-loading') terminal.progress('Redis is loading its data …')
 }
 
-function tellConnection(event: TownNews, terminal: Terminal): void {
+function tellConnection(event: ConnectionEvent, terminal: Terminal): void {
   if (event.type === 'redis-waiting') terminal.progress(`Redis at ${event.address} does not answer yet …`)
   else if (event.type === 'redis-lost') terminal.note(`Redis is away (${event.detail}); waiting for it …`)
-  else if (event.type === 'redis-back') terminal.note('Redis is back')
-  else terminal.note(`Warning: ${event.detail}`)
+  else terminal.note('Redis is back')
 }

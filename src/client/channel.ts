@@ -182,7 +182,10 @@ export class Channel implements AsyncDisposable {
     })
   }
 
-  /** Tells a message to everybody who has subscribed to the town. Returns how many they were; nothing is kept for others. */
+  /**
+   * Tells a message to everybody who listens now: subscriptions, and workers, which take it into their inboxes. Returns how many
+   * connections heard it.
+   */
   async broadcast(
     message: Omit<NewMessage, 'from' | 'to' | 'createdAt'> & Partial<NewMessage>,
   ): Promise<number> {

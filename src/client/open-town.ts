@@ -1,11 +1,9 @@
 import { hostname } from 'node:os'
-import { unlessAborted } from '../base/abort.ts'
 import { type RedisTarget, redactUrl } from '../config/redis-target.ts'
 import { ensureLocalRedis } from '../server/local.ts'
 import type { ServerEvent } from '../server/place.ts'
 import { type ConnectionEvent, connectRedis, type Redis, type RedisAddress } from '../store/connection.ts'
 import { type TownKeys, townKeys } from '../store/keys.ts'
-import { findOldKeys } from '../store/old-keys.ts'
 import type { Context } from './context.ts'
 import { keepDataOutOfGit, keepStateOutOfGit } from './keep-out-of-git.ts'
 
@@ -18,16 +16,13 @@ export interface OpenTown {
   close(): Promise<void>
 }
 
-/** What is told of the town's Redis. `old-keys`: it holds keys of the time before towns. */
-export type TownNews = ConnectionEvent | { readonly type: 'old-keys'; readonly detail: string }
-
 export interface OpenOptions {
   /** Names the connections in CLIENT LIST. */
   readonly purpose: string
   readonly lasting: boolean
   readonly signal?: AbortSignal
   readonly onServer?: (event: ServerEvent) => void
-  readonly onConnection?: (event: TownNews) => void
+  readonly onConnection?: (event: ConnectionEvent) => void
 }
 
 /** Starts or adopts the town's own redis-server, or connects to the one that the settings name. */
@@ -64,29 +59,14 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
   }
   // All connections of a town are lost and back together: the first one tells it.
   const redis = await connect(options.purpose, options.onConnection ? { onEvent: options.onConnection } : {})
-  const close = async () => {
-    for (const connection of connections) connection.disconnect()
-  }
-  try {
-    await tellOldKeys(redis, options)
-  } catch (error) {
-    await close()
-    throw error
-  }
   return {
     redis,
     keys: townKeys(context.townName, settings.recordFormat),
     connect: (purpose, { lasting } = {}) => connect(purpose, lasting === undefined ? {} : { lasting }),
-    close,
+    async close() {
+      for (const connection of connections) connection.disconnect()
+    },
   }
-}
-
-async function tellOldKeys(redis: Redis, { signal, onConnection }: OpenOptions): Promise<void> {
-  if (!onConnection) return
-  const looking = findOldKeys(redis)
-  // A Redis that goes away meanwhile must not keep a worker from ending.
-  const detail = await (signal ? unlessAborted(looking, signal) : looking)
-  if (detail) onConnection({ type: 'old-keys', detail })
 }
 
 /** The address of a target as a client wants it. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { unlessAborted } from '../base/abort.ts'
 import { isFolder } from '../config/folders.ts'
 import { expected, shown } from '../config/problem.ts'
 import { hasPassword, redactUrl } from '../config/redis-target.ts'
@@ -9,6 +10,7 @@ import { parseId, RESERVED_NAMES, SUPERVISOR_ID } from '../domain/ids.ts'
 import { RECORD_FORMATS, type RecordFormat } from '../domain/record-format.ts'
 import { findAgent } from '../store/agents.ts'
 import type { PlacedEvent } from '../store/events.ts'
+import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { spawnAgent } from '../store/write.ts'
 import { AgentHandle } from './agent-handle.ts'
 import { Channel } from './channel.ts'
@@ -128,15 +130,12 @@ export class Town implements AsyncDisposable {
     signal?.throwIfAborted()
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      const warnings = [...context.warnings]
-      const open = await openTown(context, {
-        purpose: 'library',
-        lasting: false,
-        signal: opening.signal,
-        onConnection: (event) => {
-          if (event.type === 'old-keys') warnings.push(event.detail)
-        },
+      const open = await openTown(context, { purpose: 'library', lasting: false, signal: opening.signal })
+      const old = await unlessAborted(oldKeysOf(open), opening.signal).catch(async (error) => {
+        await open.close()
+        throw error
       })
+      const warnings = [...context.warnings, ...old]
       return new Town(open, context, warnings)
     } finally {
       signal?.removeEventListener('abort', onAbort)
@@ -206,6 +205,12 @@ export class Town implements AsyncDisposable {
   #handle(id: string): AgentHandle {
     return new AgentHandle({ open: this.#open, channel: this.#channel, connections: this.#connections }, id)
   }
+}
+
+/** What there is to say of keys that are no town's; nothing where this user may not look for them. */
+async function oldKeysOf({ redis }: OpenTown): Promise<string[]> {
+  const found = await findOldKeys(redis).catch(() => null)
+  return found ? [`${oldKeysSentence(found)}. ${OLD_KEYS_REMEDY}`] : []
 }
 
 function contextAt(root: string, { env = process.env }: OpenTownOptions): Context {

@@ -20,6 +20,7 @@ export type WorkerEvent =
       /** Somebody else ended the task meanwhile: this end stands, or `gone` when the record was deleted. */
       readonly overruled?: TaskState | 'gone'
     }
+  | { readonly type: 'task-left-running'; readonly taskId: Id; readonly letter: string }
   | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'message-put-aside'; readonly deadLetterId: string; readonly detail: string }
@@ -44,7 +45,6 @@ export type WorkerEvent =
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }
   | { readonly type: 'redis-back' }
-  | { readonly type: 'old-keys'; readonly detail: string }
   | { readonly type: 'redis-refused'; readonly detail: string; readonly retryMs: number }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }

@@ -25,6 +25,8 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['debug', event.text]
     case 'task-settled':
       return settledSentence(event)
+    case 'task-left-running':
+      return ['warn', `task left running: ${oneLine(event.letter, 300)}`]
     case 'task-released':
       return ['warn', `task given back: ${event.why}`]
     case 'task-skipped':
@@ -83,8 +85,6 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['warn', `Redis is away: ${event.detail}`]
     case 'redis-back':
       return ['info', 'Redis is back']
-    case 'old-keys':
-      return ['warn', event.detail]
     case 'redis-refused':
       return ['warn', `Redis refused a write (${event.detail}), again in ${formatDuration(event.retryMs)}`]
     case 'log-file-failed':

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { encodeMessage, type Message } from '../domain/message.ts'
 import type { TownKeys } from './keys.ts'
 
-/** Tells a message to everybody who listens now. Returns how many did; upstream's agents never do. */
+/** Tells a message to everybody who listens now. Returns how many connections did; upstream's agents never do. */
 export async function publishMessage(redis: Redis, town: TownKeys, message: Message): Promise<number> {
   return await redis.publish(town.broadcast, encodeMessage(message))
 }

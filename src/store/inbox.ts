@@ -4,6 +4,7 @@ import type { Reason } from '../domain/outcome.ts'
 import { type Lease, runLeased } from './lease.ts'
 import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
+import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
 
 /** What a claim found. `evicted`: somebody deleted the agent's record. */
@@ -20,41 +21,61 @@ export async function claimMessage(lease: Lease): Promise<Claim> {
   return { kind: kind as Exclude<Claim['kind'], 'message'> }
 }
 
+/** A message to be answered is short; a longer one is not read to find out. */
+const LONGEST_PLUCKED = 4096
+
 /**
- * Waits until the inbox has a message, at most `seconds` or until `signal` aborts, on a connection of its own. What comes is in flight then and the
- * next claim hands it over, also when the reply of this wait is lost.
+ * Takes a message of one of `types` past those that wait before it, into the in-flight list; null when there is none among the
+ * first of both lists and the last `tail` of the inbox. Throws `LeaseLost`.
+ */
+export async function pluckMessage(
+  lease: Lease,
+  types: readonly string[],
+  { head, tail }: { head: number; tail: number },
+): Promise<string | null> {
+  const { agent } = lease
+  const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
+  const args = [types.join(','), head, tail, LONGEST_PLUCKED]
+  const [kind, raw = ''] = await runLeased(lease, pluckScript, keys, args)
+  return kind === 'message' ? raw : null
+}
+
+/**
+ * Waits until the inbox has a message, at most `seconds` or until one of the signals aborts, on a connection of its own. What comes is in flight then and
+ * the next claim hands it over, also when the reply of this wait is lost.
  */
 export async function waitForMessage(
   blocking: Redis,
   lease: Lease,
   seconds: number,
-  signal: AbortSignal,
+  ...signals: readonly AbortSignal[]
 ): Promise<boolean> {
-  if (signal.aborted) return false
+  if (signals.some(({ aborted }) => aborted)) return false
   const { inbox, inFlight } = lease.agent
   const clientId = blocking.client('ID')
   const waited = blocking.blmove(inbox, inFlight, 'LEFT', 'RIGHT', seconds)
   // Unblocking by id gets a definite answer; closing the connection would leave open whether a message was moved.
   const unblock = () => void clientId.then((id) => lease.redis.client('UNBLOCK', id)).catch(() => undefined)
-  signal.addEventListener('abort', unblock, { once: true })
+  for (const signal of signals) signal.addEventListener('abort', unblock, { once: true })
   try {
     return (await waited) !== null
   } finally {
-    signal.removeEventListener('abort', unblock)
+    for (const signal of signals) signal.removeEventListener('abort', unblock)
     await clientId.catch(() => undefined)
   }
 }
 
-/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. */
+/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. False: it was in flight no more. */
 export async function acknowledgeMessage(
   lease: Lease,
   raw: string,
   end: { note?: string; reply?: { to: Id; raw: string } } = {},
-): Promise<void> {
+): Promise<boolean> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox]
-  await runLeased(lease, acknowledgeScript, keys, [raw, end.note ?? '', end.reply?.raw ?? ''])
+  const [kind] = await runLeased(lease, acknowledgeScript, keys, [raw, end.note ?? '', end.reply?.raw ?? ''])
+  return kind === 'ok'
 }
 
 /** Moves a claimed message that cannot be run to the dead letters. Returns its id there. */

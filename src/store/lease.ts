@@ -52,12 +52,20 @@ export async function runLeased(
   return again
 }
 
+/** How many messages are in the two lists of an agent. */
+export interface Waiting {
+  readonly urgent: number
+  readonly inbox: number
+}
+
 export type Pulse =
   | {
       readonly kind: 'ok'
       readonly state: AgentState
       readonly stopRequested: boolean
       readonly task: TaskState | null
+      /** How many messages wait. */
+      readonly waiting: Waiting
     }
   | { readonly kind: 'evicted' }
 
@@ -72,9 +80,10 @@ export interface Beat {
 export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
   const { agent } = lease
   const task = beat.taskId ? lease.town.task(beat.taskId) : agent.record
-  const keys = [agent.lease, agent.record, agent.stop, task, agent.owner]
+  const keys = [agent.lease, agent.record, agent.stop, task, agent.owner, agent.urgent, agent.inbox]
   const args = [lease.token, lease.leaseMs, beat.state, beat.alive ? '1' : '0']
-  const [kind, state, stopping, taskState] = texts(await runScript(lease.redis, pulseScript, keys, args))
+  const reply = texts(await runScript(lease.redis, pulseScript, keys, args))
+  const [kind, state, stopping, taskState, urgent, inbox] = reply
   if (kind === 'lost') throw new LeaseLost()
   if (kind === 'forgotten') throw new Forgotten()
   if (kind === 'evicted') return { kind }
@@ -83,5 +92,6 @@ export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
     state: readAgentState(state),
     stopRequested: stopping === '1' || state === 'draining',
     task: taskState ? readTaskState(taskState) : null,
+    waiting: { urgent: Number(urgent), inbox: Number(inbox) },
   }
 }

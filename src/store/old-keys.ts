@@ -1,31 +1,32 @@
 import type { Redis } from 'ioredis'
-import { monotonicMs } from '../base/clock.ts'
-import { parseId } from '../domain/ids.ts'
 
-/** A database of others may hold millions of keys: what is not found in this time is not looked for. */
-const LOOK_MS = 250
+const OLD_KEY = /^tt:(?:agent|inbox|urgent|task|activity|stop):[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const OLD_BACKLOG = 'tt:backlog'
+/** A server that others use as well may hold very many keys: so many are looked at. */
+const LONGEST_LOOK = 100_000
+const STEP = 1000
 
 /**
- * Looks for keys of the time before towns, which do not hold the town's name (Tinytown, migration.rs): whatever waits in them is
- * never done. Returns a sentence that names one and the remedy; null when none is found, or this user may not look.
+ * Looks for keys of the time before town names were a part of them (Tinytown, migration.rs); nobody reads these any more. Returns
+ * how many there are among the first hundred thousand keys of the server, and one of them.
  */
-export async function findOldKeys(redis: Redis): Promise<string | null> {
-  const key = await findOldKey(redis).catch(() => null)
-  return (
-    key &&
-    `Redis holds keys without the name of a town, such as ${key}: \`tt migrate\` moves them into the town`
-  )
+export async function findOldKeys(redis: Redis): Promise<{ count: number; example: string } | null> {
+  const found = new Set((await redis.exists(OLD_BACKLOG)) === 1 ? [OLD_BACKLOG] : [])
+  let cursor = '0'
+  for (let looked = 0; looked < LONGEST_LOOK; looked += STEP) {
+    const [next, keys] = await redis.scan(cursor, 'MATCH', 'tt:*', 'COUNT', STEP)
+    for (const key of keys) if (OLD_KEY.test(key)) found.add(key)
+    if (next === '0') break
+    cursor = next
+  }
+  const [example] = found
+  return example === undefined ? null : { count: found.size, example }
 }
 
-async function findOldKey(redis: Redis): Promise<string | null> {
-  const end = monotonicMs() + LOOK_MS
-  if ((await redis.exists('tt:backlog')) === 1) return 'tt:backlog'
-  let cursor = '0'
-  do {
-    const [next, keys] = await redis.scan(cursor, 'MATCH', 'tt:agent:*', 'COUNT', 1000)
-    const old = keys.find((key) => parseId(key.slice('tt:agent:'.length)) !== null)
-    if (old) return old
-    cursor = next
-  } while (cursor !== '0' && monotonicMs() < end)
-  return null
+/** What to say of them, and what to do. */
+export const OLD_KEYS_REMEDY = 'Move them into this town: tt migrate (it renames them to tt:<town>:…)'
+
+/** The sentence about old keys. */
+export function oldKeysSentence({ count, example }: { count: number; example: string }): string {
+  return `This Redis holds ${count} key(s) of an old Tinytown without a town name, such as ${example}: nobody reads them any more`
 }

@@ -77,7 +77,8 @@ export interface Settlement {
   readonly raw: string
   readonly taskId: Id
   readonly settleId: string
-  readonly state: 'completed' | 'failed' | 'cancelled'
+  /** `running` leaves the task to somebody else: only what is known of the run is written. */
+  readonly state: 'completed' | 'failed' | 'cancelled' | 'running'
   readonly result: string
   readonly reason?: Reason
   readonly notesUsed: number

@@ -1,7 +1,7 @@
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import { messageOf } from '../domain/errors.ts'
-import { type Id, newId } from '../domain/ids.ts'
+import { type Id, newId, SUPERVISOR_ID } from '../domain/ids.ts'
 import {
   decodeMessage,
   encodeMessage,
@@ -9,18 +9,20 @@ import {
   type MessageBody,
   newMessage,
 } from '../domain/message.ts'
+import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import { composePrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
-import { acknowledgeMessage, putAsideMessage } from '../store/inbox.ts'
+import { acknowledgeMessage, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
 import { replyErrorCode } from '../store/script.ts'
 import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
 import type { Control } from './control.ts'
 import { type Decision, decide } from './decide.ts'
-import type { Lifecycle } from './lifecycle.ts'
+import { agentStateOf, type Lifecycle } from './lifecycle.ts'
+import { endMissionTask, type MissionTools } from './mission.ts'
 import { type Route, routeMessage } from './route.ts'
 import type { Trouble } from './run.ts'
 
@@ -46,6 +48,8 @@ export interface AttemptTools {
   readonly run: (job: Job) => Promise<Outcome>
   /** Where the output of a task is kept on this machine. */
   readonly logPath: (taskId: Id) => string
+  /** How the task of a mission is reported. */
+  readonly mission: MissionTools
   /** Repeats a write that the server refuses for a reason that passes by itself. */
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
@@ -70,8 +74,26 @@ export async function handleMessage(raw: string, tools: AttemptTools): Promise<H
   }
 }
 
+/** Types of messages that are answered also while a run is in hand; all others wait for its end. */
+const ANSWERED_AT_ONCE = ['ping', 'status_request', 'shutdown'] as const
+
+/** Takes one message that needs no run past those that wait, and answers it. False: there is none. */
+export async function answerAtOnce(
+  look: { head: number; tail: number },
+  tools: AttemptTools,
+): Promise<boolean> {
+  const { lease, control } = tools
+  const raw = await pluckMessage(lease, ANSWERED_AT_ONCE, look)
+  if (raw === null) return false
+  const handled = await handleMessage(raw, tools)
+  if (handled.kind === 'drain') control.drain('shutdown message')
+  return true
+}
+
 async function followRoute(raw: string, message: Message, tools: AttemptTools): Promise<Handled> {
-  const route = routeMessage(message, { state: 'idle', currentTask: null })
+  const { phase } = tools.lifecycle
+  const now = { state: agentStateOf(phase), currentTask: phase.name === 'working' ? phase.taskId : null }
+  const route = routeMessage(message, now)
   if (route.kind === 'run') return await attempt(raw, message, route, tools)
   await answer(raw, message, route, tools)
   return { kind: route.kind === 'drain' ? 'drain' : 'no-run' }
@@ -97,8 +119,9 @@ async function answer(
     emit({ type: 'message-noted', kind, from })
   } else if (route.kind === 'answer') {
     const reply = { to: from, raw: encodeReply(message, route.body, lease) }
-    await write(() => acknowledgeMessage(lease, raw, { reply }))
-    emit({ type: 'message-answered', kind, to: from })
+    // Whoever takes up what is in flight may have answered it already.
+    if (await write(() => acknowledgeMessage(lease, raw, { reply })))
+      emit({ type: 'message-answered', kind, to: from })
   } else {
     await write(() => acknowledgeMessage(lease, raw))
     if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
@@ -151,7 +174,7 @@ async function skip(
 ): Promise<Handled> {
   if (why.kind === 'missing') return await putAside(raw, `The task ${taskId} has no record`, tools)
   if (why.kind === 'unreadable') {
-    return await putAside(raw, `The record of task ${taskId} is a ${why.type}, not a hash`, tools)
+    return await putAside(raw, `The key of task ${taskId} holds no record: ${why.type}`, tools)
   }
   const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
   tools.emit({ type: 'task-skipped', taskId, why: words })
@@ -166,12 +189,14 @@ async function runTask(work: Work, cancelled: AbortSignal, tools: AttemptTools):
     return { kind: 'failed', reason: 'bad-task', detail: 'The task has no text', facts }
   }
   const { role, roleInstructions } = tools
+  const mission = missionKind(task.tags)
   const prompt = composePrompt({
     description: task.description,
     tags: task.tags,
     notes,
     ...(role ? { role } : {}),
     ...(roleInstructions ? { roleInstructions } : {}),
+    ...(mission ? { ending: missionEnding(mission) } : {}),
   })
   const end = AbortSignal.any([cancelled, tools.control.halting])
   return await tools.run({ taskId: task.id, attempt: number, prompt, end })
@@ -209,23 +234,26 @@ async function settle(
 ): Promise<void> {
   const { started, raw } = work
   const taskId = started.task.id
-  const reply = work.route.description === undefined ? null : replyBody(work, end)
+  const { state, letter } = await endMissionTask(started.task, end, tools.mission)
   const settlement = {
     raw,
     taskId,
     settleId: newId(),
-    state: end.state,
+    state,
     result: end.result,
     notesUsed: started.notes.length,
     extras: extrasOf(work, end, tools),
-    eventMessage: end.eventMessage,
-    activity: end.activity,
+    eventMessage:
+      state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
+    activity: state === 'running' ? '⏳ left running for the conductor' : end.activity,
     ...(end.reason ? { reason: end.reason } : {}),
-    ...(reply
-      ? { reply: { to: work.message.from, raw: encodeReply(work.message, reply, tools.lease) } }
-      : {}),
+    ...replyOf(work, end, letter, tools.lease),
   }
   const settled = await tools.write(() => settleTask(tools.lease, settlement))
+  if (state === 'running' && settled.kind === 'ok') {
+    tools.emit({ type: 'task-left-running', taskId, letter: letter ?? '' })
+    return
+  }
   tools.emit({
     type: 'task-settled',
     taskId,
@@ -234,15 +262,37 @@ async function settle(
     durationMs: Math.round(end.facts.durationMs),
     result: end.result,
     ...(end.reason ? { reason: end.reason } : {}),
-    ...overruledBy(settled),
+    ...overruledBy(settled, end.state),
   })
 }
 
-function overruledBy(settled: Settled): {
+function overruledBy(
+  settled: Settled,
+  wanted: 'completed' | 'failed' | 'cancelled',
+): {
   overruled?: 'gone' | Extract<Settled, { kind: 'ended' }>['state']
 } {
-  if (settled.kind === 'ok') return {}
+  if (settled.kind === 'ok' || (settled.kind === 'ended' && settled.state === wanted)) return {}
   return { overruled: settled.kind === 'gone' ? 'gone' : settled.state }
+}
+
+/** The message that goes out with the settle: to the conductor of a mission, or to whoever asked. */
+function replyOf(
+  work: Work,
+  end: Extract<Decision, { kind: 'settle' }>,
+  letter: string | undefined,
+  lease: Lease,
+): { reply?: { to: Id; raw: string } } {
+  if (letter !== undefined) {
+    const body = { type: 'query', question: letter } as const
+    const createdAt = new Date().toISOString()
+    const message = newMessage({ from: lease.agentId, to: SUPERVISOR_ID, body, createdAt })
+    return { reply: { to: SUPERVISOR_ID, raw: encodeMessage(message) } }
+  }
+  // A message to oneself needs no answer: it would be a note in the next prompt.
+  if (work.route.description === undefined || work.message.from === lease.agentId) return {}
+  const raw = encodeReply(work.message, replyBody(work, end), lease)
+  return { reply: { to: work.message.from, raw } }
 }
 
 /** A sender whose message carried its own text gets the answer; one who assigned a task reads its record. */

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadContext } from '../../src/cli/context.ts'
-import { openTown, type TownNews } from '../../src/client/open-town.ts'
+import { openTown } from '../../src/client/open-town.ts'
 import type { WorkerError } from '../../src/domain/errors.ts'
+import type { ConnectionEvent } from '../../src/store/connection.ts'
 import { useTown } from '../rig/redis.ts'
 import { until } from '../rig/until.ts'
 
@@ -19,7 +20,7 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 
 describe('the connections of a town', () => {
   it('are told as lost and back once, however many there are', async () => {
-    const events: TownNews['type'][] = []
+    const events: ConnectionEvent['type'][] = []
     const town = await openTown(loadContext({ town: root }, { REDIS_URL: here.url }), {
       purpose: 'test',
       lasting: true,

@@ -149,9 +149,7 @@ describe('Town.connect', () => {
     await here.redis.set('tt:backlog', 'x')
     for (const key of ['tt:backlog', old]) {
       const { warnings } = opened(await Town.connect(root, { env }))
-      expect(warnings).toEqual([
-        `Redis holds keys without the name of a town, such as ${key}: \`tt migrate\` moves them into the town`,
-      ])
+      expect(warnings).toEqual([expect.stringMatching(new RegExp(`such as ${key}: .*tt migrate`))])
       await here.redis.del(key)
     }
   })

@@ -367,6 +367,17 @@ describe('the heartbeat', () => {
     expect(await here.redis.xlen(lease.agent.events)).toBe(events)
   })
 
+  it.each(['stopped', 'idle', 'starting'])(
+    'puts %s right while a run is in hand, with any beat',
+    async (state) => {
+      const lease = await register()
+      await here.redis.hset(lease.agent.record, 'state', state)
+      const beat = await pulse(lease, { state: 'working', taskId: null, alive: false })
+      expect(beat).toMatchObject({ state: 'working' })
+      expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('working')
+    },
+  )
+
   it('puts a state right that a stale read brought back', async () => {
     const lease = await register()
     await here.redis.hset(lease.agent.record, 'state', 'stopped')
@@ -378,7 +389,7 @@ describe('the heartbeat', () => {
     const lease = await register()
     await here.redis.hset(lease.agent.record, 'state', 'paused')
     const beat = await pulse(lease, { state: 'idle', taskId: null, alive: true })
-    expect(beat).toEqual({ kind: 'ok', state: 'paused', stopRequested: false, task: null })
+    expect(beat).toMatchObject({ kind: 'ok', state: 'paused', stopRequested: false, task: null })
     expect(await claimMessage(lease)).toEqual({ kind: 'paused' })
   })
 

@@ -42,7 +42,6 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   passEnv: [['FILE'], 'ENV', ['FLAG']],
   town: [undefined, 'env', 'flag'],
   townName: ['file', 'env', 'flag'],
-  recordFormat: ['json', 'hash', 'json'],
   redisUrl: ['redis://file', 'redis://env', 'redis://flag'],
   redisPassword: ['file', 'env', undefined],
   redisUseSocket: [false, '', undefined],
@@ -53,6 +52,10 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   redisPersist: [true, '', undefined],
   logLevel: ['warn', 'error', 'fatal'],
   logFormat: ['json', 'pretty', 'auto'],
+  recordFormat: ['json', 'hash', 'json'],
+  pauseSignal: ['SIGSTOP', 'SIGTSTP', 'SIGSTOP'],
+  count: [2, '3', '4'],
+  claimBacklog: [true, 'true', true],
   json: [true, 'false', true],
 }
 

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { Bell } from '../../src/base/bell.ts'
 import type { WorkerEvent } from '../../src/domain/worker-event.ts'
 import type { Claim } from '../../src/store/inbox.ts'
 import type { Handled } from '../../src/worker/attempt.ts'
@@ -57,6 +58,8 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
       return (handled?.shift() as Handled | undefined) ?? { kind: 'ran' }
     },
     wait: async () => void steps.push('wait'),
+    bell: new Bell(),
+    fetchWork: async () => false,
     sayBroken: async ({ detail }) => void steps.push(`broken: ${detail}`),
     sayIdle: async () => void steps.push('idle'),
     lifecycle,
