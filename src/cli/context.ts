@@ -1,130 +1,15 @@
-import { hostname } from 'node:os'
 import { basename } from 'node:path'
-
 import { profiles } from '../../workers/index.ts'
-import { Closers } from '../base/closers.ts'
-import { readTownFile, TOWN_FILE, type TownFile } from '../config/file.ts'
-import { type RedisTarget, redactUrl, redisTarget } from '../config/redis-target.ts'
-import { givenValue, type Resolved, resolveSettings } from '../config/resolve.ts'
-import { locateTown, type TownPlace, townName } from '../config/town.ts'
-import { ensureLocalRedis } from '../server/local.ts'
-import type { ServerEvent } from '../server/place.ts'
-import { defaultSocketPath } from '../server/socket-path.ts'
-import { type ConnectionEvent, connectRedis, type Redis, type RedisAddress } from '../store/connection.ts'
-import { type TownKeys, townKeys } from '../store/keys.ts'
-import { keepDataOutOfGit, keepStateOutOfGit } from './keep-out-of-git.ts'
+import { type Context, contextOf } from '../client/context.ts'
+import { TOWN_FILE } from '../config/file.ts'
 
 /** The flags of a command as they were given, by the key of their setting. */
 export type Flags = Readonly<Record<string, unknown>>
 
-/** Everything that is known before Redis is asked. */
-export interface Context extends Resolved {
-  readonly place: TownPlace
-  readonly file: TownFile | null
-  readonly townName: string
-  readonly target: RedisTarget
-}
-
 /** Finds the town folder, reads its file and puts the settings together. Throws `usage` or `config`. */
 export function loadContext(flags: Flags, env: NodeJS.ProcessEnv = process.env): Context {
-  const explicit = givenValue('town', { flags, env, file: null })
-  const place = locateTown({ cwd: process.cwd(), explicit })
-  const file = place.file
-    ? readTownFile(
-        place.file,
-        profiles.map(({ id }) => id),
-      )
-    : null
-  const resolved = resolveSettings({ flags, env, file })
-  const { settings, sources } = resolved
-  return {
-    ...resolved,
-    place,
-    file,
-    townName: townName(settings.townName, place),
-    target: socketOf(redisTarget(settings, place.root, sources), resolved, place),
-  }
+  return contextOf({ flags, env, builtInClis: profiles.map(({ id }) => id) })
 }
-
-/** A town folder that is too deep for a socket gets a shorter path, unless the path was chosen by hand. */
-function socketOf(target: RedisTarget, { sources }: Resolved, place: TownPlace): RedisTarget {
-  const chosen = target.kind !== 'local' || sources.redisSocket.layer !== 'default'
-  return chosen ? target : { kind: 'local', socketPath: defaultSocketPath(place.root) }
-}
-
-/** A town whose Redis answers. */
-export interface OpenTown {
-  readonly redis: Redis
-  readonly keys: TownKeys
-  /** One more connection, for a command that blocks. Closed with the town. */
-  connect(purpose: string): Promise<Redis>
-  close(): Promise<void>
-}
-
-export interface OpenOptions {
-  /** Names the connections in CLIENT LIST. */
-  readonly purpose: string
-  readonly lasting: boolean
-  readonly signal?: AbortSignal
-  readonly onServer?: (event: ServerEvent) => void
-  readonly onConnection?: (event: ConnectionEvent) => void
-}
-
-/** Starts or adopts the town's own redis-server, or connects to the one that the settings name. */
-export async function openTown(context: Context, options: OpenOptions): Promise<OpenTown> {
-  const { settings, target, place } = context
-  if (target.kind === 'local') {
-    await ensureLocalRedis(
-      {
-        root: place.root,
-        socketPath: target.socketPath,
-        persist: settings.redisPersist,
-        emit: options.onServer ?? (() => undefined),
-      },
-      options.signal ? { signal: options.signal } : {},
-    )
-  }
-  keepStateOutOfGit(place.root)
-  if (target.kind === 'local') keepDataOutOfGit(place.root)
-  const closers = new Closers()
-  const connect = async (purpose: string, onEvent?: (event: ConnectionEvent) => void) => {
-    const redis = await connectRedis(addressOf(target), {
-      timeoutMs: settings.connectTimeout,
-      name: `tinytown-worker:${purpose}:${hostname()}:${process.pid}`,
-      lasting: options.lasting,
-      ...(options.signal ? { signal: options.signal } : {}),
-      ...(onEvent ? { onEvent } : {}),
-    })
-    closers.add(() => redis.disconnect())
-    return redis
-  }
-  // All connections of a town are lost and back together: the first one tells it.
-  const redis = await connect(options.purpose, options.onConnection)
-  return {
-    redis,
-    keys: townKeys(context.townName, settings.recordFormat),
-    connect: (purpose) => connect(purpose),
-    close: () => closers.close(),
-  }
-}
-
-/** The address of a target as a client wants it. */
-export function addressOf(target: RedisTarget): RedisAddress {
-  if (target.kind === 'remote') {
-    const shown = `${redactUrl(target.url)} (${target.source})`
-    return { url: target.url, shown, loginRemedy: LOGIN_REMEDIES[target.given] }
-  }
-  const url = `unix://${encodeURI(target.socketPath)}`
-  return { url, shown: target.socketPath, loginRemedy: LOGIN_REMEDIES.socket }
-}
-
-// TINYTOWN_REDIS_PASSWORD belongs to redis.host alone, as with tt.
-const LOGIN_REMEDIES = {
-  url: 'Put user and password into the URL: REDIS_URL=redis://:PASSWORD@host:port',
-  host: 'Set TINYTOWN_REDIS_PASSWORD; for a user name use a URL: REDIS_URL=redis://USER:PASSWORD@host:port',
-  socket:
-    "The town's own redis-server has no password: remove the one that was set, or reach it over TCP with REDIS_URL=redis://:PASSWORD@host:port",
-} as const
 
 /** How messages name the town: `shop-main (/srv/shop/tinytown.toml)`. */
 export function describeTown({ townName: name, place }: Context): string {

@@ -24,6 +24,9 @@ const OF_ERROR = {
   'redis-unreachable': EXIT.redisUnreachable,
   'redis-auth': EXIT.redisAuth,
   'name-in-use': EXIT.nameInUse,
+  'agent-error': EXIT.taskFailed,
+  timeout: EXIT.taskFailed,
+  closed: EXIT.internal,
   internal: EXIT.internal,
 } as const satisfies Record<ErrorCode, number>
 

@@ -1,9 +1,9 @@
 import { customProfile } from '../../workers/custom.ts'
 import { profiles } from '../../workers/index.ts'
 import { nearest } from '../base/text.ts'
+import type { Context } from '../client/context.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Profile } from '../process/profile.ts'
-import type { Context } from './context.ts'
 
 /** Every CLI that `--cli` may name here: the built-in ones, and those of [agent_clis] in tinytown.toml. */
 export function availableProfiles({ file }: Pick<Context, 'file'>): Profile[] {

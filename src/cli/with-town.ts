@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { WorkerError } from '../domain/errors.ts'
+import { type Context, requireTown } from '../client/context.ts'
+import { type OpenTown, openTown } from '../client/open-town.ts'
 import type { ServerEvent } from '../server/place.ts'
 import type { ConnectionEvent } from '../store/connection.ts'
 import type { Invocation } from './command.ts'
-import { type Context, loadContext, type OpenTown, openTown } from './context.ts'
+import { loadContext } from './context.ts'
 import type { Terminal } from './terminal.ts'
 
 /** A command at work in a town. */
@@ -25,7 +24,7 @@ export async function withTown(
   const { flags, env, signal, terminal } = invocation
   const context = loadContext(flags, env)
   for (const warning of context.warnings) terminal.note(`Warning: ${warning}`)
-  requireTown(context)
+  requireTown(context, MAKE_ONE)
   const town = await openTown(context, {
     purpose,
     lasting,
@@ -48,13 +47,8 @@ export async function withTown(
   }
 }
 
-function requireTown({ target, place }: Context): void {
-  if (target.kind === 'remote' || place.file !== null || existsSync(join(place.root, '.tt'))) return
-  throw new WorkerError('not-found', `There is no town in ${place.root}: neither tinytown.toml nor .tt`, {
-    remedy:
-      'Make one with tinytown-worker init, start a worker with tinytown-worker --cli codex, or name another folder with --town',
-  })
-}
+const MAKE_ONE =
+  'Make one with tinytown-worker init, start a worker with tinytown-worker --cli codex, or name another folder with --town'
 
 function tellServer(event: ServerEvent, terminal: Terminal): void {
   if (event.type === 'redis-started') {

@@ -1,4 +1,5 @@
 import { unlessAborted } from '../base/abort.ts'
+import { LONGEST_MS } from '../config/schemas.ts'
 import { decodeEvent, type TownEvent } from '../domain/event.ts'
 import type { Redis } from '../store/connection.ts'
 import { type Entry, fieldOf, lastEntryId, nextOfStreams, type StreamPlaces } from '../store/events.ts'
@@ -34,7 +35,8 @@ export interface Limit {
 
 /** The limit of this wait, which begins now. */
 export function limitOf({ signal, timeoutMs }: Watch): Limit {
-  if (timeoutMs === undefined) return { signal, timedOut: () => false }
+  // Node takes no longer time for a timer: it would fire at once.
+  if (timeoutMs === undefined || timeoutMs > LONGEST_MS) return { signal, timedOut: () => false }
   const deadline = AbortSignal.timeout(timeoutMs)
   return {
     signal: AbortSignal.any([signal, deadline]),

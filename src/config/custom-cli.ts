@@ -60,10 +60,10 @@ const tableSchema = z.strictObject(
 )
 type Table = z.output<typeof tableSchema>
 
-/** Reads the [agent_clis] tables, by their keys. `builtIn` are the ids of CLIs that need no command. */
+/** Reads the [agent_clis] tables, by their keys. `builtIn` are the ids of CLIs that need no command; null = any. */
 export function readCustomClis(
   tables: unknown,
-  builtIn: readonly string[],
+  builtIn: readonly string[] | null,
 ): { clis: Readonly<Record<string, CustomCli>>; problems: readonly KeyProblem[] } {
   if (tables === undefined) return { clis: emptyRecord(), problems: [] }
   if (typeof tables !== 'object' || tables === null || Array.isArray(tables)) {
@@ -104,13 +104,13 @@ function toCustomCli(id: string, table: Table): CustomCli {
   }
 }
 
-function checkTable(id: string, table: Table, builtIn: readonly string[]): KeyProblem[] {
+function checkTable(id: string, table: Table, builtIn: readonly string[] | null): KeyProblem[] {
   const path = ['agent_clis', id]
   const problems: KeyProblem[] = []
   if (!ID.test(id)) {
     problems.push(brokenKey(path, 'named with 1 to 64 letters, digits, ".", "_" or "-"', shown(id)))
   }
-  if (table.command === undefined && !builtIn.includes(id)) {
+  if (table.command === undefined && builtIn?.includes(id) === false) {
     problems.push(brokenKey([...path, 'command'], 'the command of this CLI', 'nothing'))
   }
   if (table.prompt_flag !== undefined && table.prompt !== 'argument' && table.prompt !== 'file') {

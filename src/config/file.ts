@@ -36,9 +36,9 @@ const documentSchema = z.looseObject({ worker: tableSchema.optional(), redis: ta
 
 /**
  * Reads a tinytown.toml; null when there is none. `builtInClis` are the ids of the CLIs whose [agent_clis] table needs no
- * command. Throws `config` with all problems of its form; the values of settings are checked where settings are resolved.
+ * command; null lets every table go without one. Throws `config` with all problems of its form; the values of settings are checked where settings are resolved.
  */
-export function readTownFile(path: string, builtInClis: readonly string[]): TownFile | null {
+export function readTownFile(path: string, builtInClis: readonly string[] | null): TownFile | null {
   const text = readText(path)
   if (text === null) return null
   const document = parseToml(path, text)

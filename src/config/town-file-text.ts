@@ -1,3 +1,4 @@
+import type { RecordFormat } from '../domain/record-format.ts'
 import { describeSettings } from './describe.ts'
 
 /** What a new tinytown.toml says. */
@@ -7,6 +8,11 @@ export interface NewTownFile {
   readonly cli: string | undefined
   /** Null: the town folder lies too deep for a socket in it, so the place is left to the worker. */
   readonly socketPath: string | null
+  /** The Redis to use; without it the town has a redis-server of its own. */
+  readonly redisUrl?: string | undefined
+  /** Whether that server keeps an append-only file. */
+  readonly redisPersist?: boolean | undefined
+  readonly recordFormat?: RecordFormat | undefined
 }
 
 /** The settings that a new file shows as comments, by their keys there. */
@@ -20,15 +26,13 @@ const EXAMPLES = [
 ]
 
 /** The text of a new tinytown.toml, in the keys of upstream: `tt` reads it as well. */
-export function townFileText({ name, cli, socketPath }: NewTownFile): string {
+export function townFileText({ name, cli, recordFormat, ...redis }: NewTownFile): string {
   return `# The settings of this town. Flags and environment variables come before it: tinytown-worker --help
 name = ${JSON.stringify(name)}
 ${cli === undefined ? '# default_cli = "codex"' : `default_cli = ${JSON.stringify(cli)}`}
-
+${recordFormat === undefined ? '' : `record_format = ${JSON.stringify(recordFormat)}\n`}
 [redis]
-# A redis-server of the town's own on a unix socket. For a Redis that runs elsewhere set REDIS_URL.
-use_socket = true
-${socketPath === null ? '# socket_path: this folder lies too deep for a socket in it, a shorter path is used' : `socket_path = ${JSON.stringify(socketPath)}`}
+${redisLines(redis).join('\n')}
 
 # [worker]
 ${exampleLines().join('\n')}
@@ -42,6 +46,18 @@ ${exampleLines().join('\n')}
 # timeout_secs = 1800
 # pass_env = ["MY_API_KEY"]
 `
+}
+
+function redisLines({ socketPath, redisUrl, redisPersist }: Omit<NewTownFile, 'name' | 'cli'>): string[] {
+  if (redisUrl !== undefined) return [`url = ${JSON.stringify(redisUrl)}`]
+  return [
+    "# A redis-server of the town's own on a unix socket. For a Redis that runs elsewhere set REDIS_URL.",
+    'use_socket = true',
+    socketPath === null
+      ? '# socket_path: this folder lies too deep for a socket in it, a shorter path is used'
+      : `socket_path = ${JSON.stringify(socketPath)}`,
+    ...(redisPersist === undefined ? [] : [`persist = ${redisPersist}`]),
+  ]
 }
 
 function exampleLines(): string[] {

@@ -9,6 +9,9 @@ export type ErrorCode =
   | 'redis-auth'
   | 'name-in-use'
   | 'not-installed'
+  | 'agent-error'
+  | 'timeout'
+  | 'closed'
   | 'internal'
 
 /**

@@ -1,4 +1,14 @@
+import { z } from 'zod'
 import type { Id } from './ids.ts'
+
+/** The words that upstream's readers know; an event with another one is invisible to them (Tinytown, events.rs). */
+export type EventType =
+  | `agent_${'state_changed' | 'spawned' | 'stopped' | 'interrupted' | 'resumed' | 'completed' | 'failed'}`
+  | `task_${'assigned' | 'completed' | 'failed' | 'delegated'}`
+  | `reviewer_${'handoff' | 'approval'}`
+  | 'conductor_escalation'
+  | `mission_${'state_changed' | 'event' | 'help_needed' | 'watch_triggered'}`
+  | `mission_work_${'promoted' | 'assigned' | 'completed' | 'blocked'}`
 
 /** An event of the town stream. `data` on the wire is this object as JSON; absent fields are left out (Tinytown, events.rs). */
 export interface TownEvent {
@@ -12,17 +22,53 @@ export interface TownEvent {
   readonly message: string
   /** RFC 3339. */
   readonly timestamp: string
+  readonly parent_agent_id?: Id
+  readonly scope?: string
+  readonly spawn_mode?: string
   /** Ours: the reason word of a failure. */
   readonly reason?: string
 }
 
-/** Reads the `data` field of a stream entry; null when it is not an event. */
+const text = z.string()
+const optional = text.nullish().transform((value) => value ?? undefined)
+const event = z.looseObject({
+  event_type: text,
+  agent_id: optional,
+  task_id: optional,
+  old_state: optional,
+  new_state: optional,
+  message: text,
+  timestamp: z.iso.datetime({ offset: true }),
+  parent_agent_id: optional,
+  scope: optional,
+  spawn_mode: optional,
+  reason: optional,
+})
+
+/** Reads the `data` field of a stream entry; null when it is not an event. Fields that nobody knows stay. */
 export function decodeEvent(data: string): TownEvent | null {
+  let value: unknown
   try {
-    const value = JSON.parse(data) as Partial<TownEvent> | null
-    if (typeof value?.event_type !== 'string' || typeof value.message !== 'string') return null
-    return value as TownEvent
+    value = JSON.parse(data)
   } catch {
     return null
   }
+  const parsed = event.safeParse(value)
+  if (!parsed.success) return null
+  return Object.fromEntries(
+    Object.entries(parsed.data).filter(([, field]) => field !== undefined),
+  ) as unknown as TownEvent
+}
+
+/** Writes an event as the `data` field of a stream entry, in upstream's order of fields. */
+export function encodeEvent({
+  event_type,
+  agent_id,
+  task_id,
+  old_state,
+  new_state,
+  ...rest
+}: TownEvent): string {
+  const { message, timestamp, ...more } = rest
+  return JSON.stringify({ event_type, agent_id, task_id, old_state, new_state, message, timestamp, ...more })
 }

@@ -1,4 +1,4 @@
-import type { Id } from './ids.ts'
+import { type Id, newId } from './ids.ts'
 import type { Reason } from './outcome.ts'
 
 /** The states of a task. Upstream reads an unknown word as `pending` (Tinytown, channel.rs). */
@@ -73,4 +73,18 @@ export interface Task extends TaskExtras {
   readonly result?: string
   readonly parentId?: Id
   readonly tags: readonly string[]
+}
+
+/** What is needed to make a task's record; the rest is filled in. */
+export interface NewTaskRecord {
+  readonly description: string
+  readonly tags?: readonly string[]
+  readonly parentId?: Id
+  /** RFC 3339. Without it the time of this machine. */
+  readonly createdAt?: string
+}
+
+/** Makes a task with a new id that nobody has yet: `pending`. It stands in no town before its record is written. */
+export function newTask({ createdAt = new Date().toISOString(), tags = [], ...from }: NewTaskRecord): Task {
+  return { id: newId(), state: 'pending', tags, ...from, createdAt, updatedAt: createdAt }
 }

@@ -86,7 +86,8 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
   }
 }
 
-async function idOfName(redis: Redis, town: TownKeys, name: string): Promise<Id | null> {
+/** The id that a name has or had; of several agents of that name, the one that was active last. */
+export async function idOfName(redis: Redis, town: TownKeys, name: string): Promise<Id | null> {
   const known = await redis.hget(town.names, name.toLowerCase())
   // The entry outlives a record that `tt prune` removed; one that `tt spawn` made has no entry yet.
   if (known && (await getAgent(redis, town, known))) return known

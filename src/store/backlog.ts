@@ -23,6 +23,26 @@ export async function listBacklog(redis: Redis, town: TownKeys): Promise<Backlog
   return ids.map((id, at) => ({ id, task: readTask(records[at] ?? {}) }))
 }
 
+/** Puts a task at the tail of the backlog. Its record is written first. Returns how many tasks are there now. */
+export async function pushBacklog(redis: Redis, town: TownKeys, taskId: Id): Promise<number> {
+  return await redis.rpush(town.backlog, taskId)
+}
+
+/** Takes the id at the head off the backlog; null when it is empty. Whoever pops it has to keep it. */
+export async function popBacklog(redis: Redis, town: TownKeys): Promise<Id | null> {
+  return await redis.lpop(town.backlog)
+}
+
+/** Takes a task off the backlog wherever it stands. Returns whether it was there. */
+export async function removeFromBacklog(redis: Redis, town: TownKeys, taskId: Id): Promise<boolean> {
+  return (await redis.lrem(town.backlog, 0, taskId)) > 0
+}
+
+/** How many tasks the backlog has. */
+export async function countBacklog(redis: Redis, town: TownKeys): Promise<number> {
+  return await redis.llen(town.backlog)
+}
+
 /** What claiming a task of the backlog came to. `taken`: it is not in the backlog any more. */
 export type BacklogClaim =
   | { readonly kind: 'claimed' | 'taken' | 'missing' | 'no-agent' }

@@ -9,6 +9,9 @@ export type { Redis }
 /** The oldest server whose commands and script rules suffice (Tinytown asks for the same, town.rs). */
 const OLDEST_VERSION = '7.0'
 
+/** A connection that stays silent on an open command for so long is dead, whatever TCP thinks of it. */
+const SILENT_MS = 10_000
+
 const RECONNECT = { firstMs: 50, factor: 2, maxMs: 2000, jitter: 0.5 }
 
 /** Where Redis is. `shown` is what a message may say of it: no password. */
@@ -87,8 +90,7 @@ function openRedis(address: RedisAddress, options: ConnectOptions, connectTimeou
     lazyConnect: true,
     connectionName: options.name,
     connectTimeout,
-    // A connection that stays silent on an open command for so long is dead, whatever TCP thinks of it.
-    socketTimeout: 10_000,
+    socketTimeout: SILENT_MS,
     keepAlive: 10_000,
     maxRetriesPerRequest: options.lasting ? null : 2,
     retryStrategy: (times: number) =>
@@ -103,6 +105,27 @@ function openRedis(address: RedisAddress, options: ConnectOptions, connectTimeou
     connected = true
   })
   return redis
+}
+
+/** One more connection like `redis`, which may block for as long as it takes. It reconnects for ever. */
+export async function duplicateRedis(redis: Redis, name: string): Promise<Redis> {
+  const copy: Redis = redis.duplicate({
+    lazyConnect: true,
+    connectionName: name,
+    maxRetriesPerRequest: null,
+    retryStrategy: (times: number) => (abandoned.has(copy) ? null : backoffMs(RECONNECT, times)),
+    // Limits for short commands would end one that blocks.
+    commandTimeout: undefined,
+    socketTimeout: SILENT_MS,
+  } as RedisOptions)
+  copy.on('error', () => undefined)
+  try {
+    await copy.connect()
+    return copy
+  } catch (error) {
+    copy.disconnect()
+    throw error
+  }
 }
 
 function explain(error: unknown, address: RedisAddress): Error {

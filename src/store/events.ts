@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
-import { decodeEvent, type TownEvent } from '../domain/event.ts'
+import { decodeEvent, encodeEvent, type TownEvent } from '../domain/event.ts'
+import type { TownKeys } from './keys.ts'
 
 /** An event with its place in the stream. */
 export interface PlacedEvent {
@@ -26,6 +27,30 @@ export async function lastEntryId(redis: Redis, stream: string): Promise<string>
 export async function recentEvents(redis: Redis, stream: string, count: number): Promise<PlacedEvent[]> {
   const entries = (await redis.xrevrange(stream, '+', '-', 'COUNT', count)) as Entry[]
   return placed(entries.reverse())
+}
+
+/** Waits at most `blockMs` for the events of a stream after `from`. Returns them, and the place to go on from. */
+export async function nextEvents(
+  redis: Redis,
+  stream: string,
+  { from, blockMs }: { from: string; blockMs: number },
+): Promise<{ next: string; events: PlacedEvent[] }> {
+  const entries = await nextEntries(redis, stream, from, blockMs)
+  return { next: entries.at(-1)?.[0] ?? from, events: placed(entries) }
+}
+
+/** How many events are kept, roughly, as upstream keeps them (Tinytown, events.rs). */
+const KEPT = { town: 1000, agent: 100 } as const
+
+/** Adds an event to the town's stream, and to the streams of its agent and of that one's parent. Returns its place in the first. */
+export async function addEvent(redis: Redis, town: TownKeys, event: TownEvent): Promise<string> {
+  const fields = ['event_type', event.event_type, 'data', encodeEvent(event)]
+  const agents = new Set([event.agent_id, event.parent_agent_id].filter((id) => id !== undefined))
+  const batch = redis.multi().xadd(town.events, 'MAXLEN', '~', KEPT.town, '*', ...fields)
+  for (const id of agents) batch.xadd(town.agent(id).events, 'MAXLEN', '~', KEPT.agent, '*', ...fields)
+  const [[error, place] = [null, '']] = (await batch.exec()) ?? []
+  if (error) throw error
+  return String(place)
 }
 
 /** Waits at most `blockMs` for the entries of a stream after `from`. */

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { type Agent, readAgentState } from '../domain/agent.ts'
+import { AGENT_TYPES, type Agent, readAgentState, SPAWN_MODES } from '../domain/agent.ts'
 import { REASONS, type Reason } from '../domain/outcome.ts'
 import { readTaskState, type Task, type TaskExtras } from '../domain/task.ts'
 import { runScript } from './script.ts'
@@ -24,6 +24,9 @@ export function readAgent(fields: Fields): Agent | null {
     ...present({
       nickname: fields.nickname,
       roleId: fields.role_id,
+      agentType: AGENT_TYPES.find((word) => word === fields.agent_type),
+      spawnMode: SPAWN_MODES.find((word) => word === fields.spawn_mode),
+      parentAgentId: fields.parent_agent_id,
       currentTask: fields.current_task,
       host: fields.host,
       pid: numberOf(fields.pid),
@@ -31,6 +34,67 @@ export function readAgent(fields: Fields): Agent | null {
       lastError: fields.last_error,
     }),
   }
+}
+
+/** What writing a whole record comes to: field and value in turn, and the fields that must not be there. */
+export interface RecordText {
+  readonly fields: readonly string[]
+  readonly absent: readonly string[]
+}
+
+/**
+ * An agent as its record. Of Tinytown's fields, one that is undefined is absent; a worker's own fields (`host`, `last_error` …)
+ * are written when they are there and otherwise left as they are.
+ */
+export function agentText(agent: Agent): RecordText {
+  const { id, name, state, cli, createdAt, lastHeartbeat, lastActiveAt, tasksCompleted, roundsCompleted } =
+    agent
+  const fixed = { id, name, state, cli, tasks_completed: tasksCompleted, rounds_completed: roundsCompleted }
+  const times = { created_at: createdAt, last_heartbeat: lastHeartbeat, last_active_at: lastActiveAt }
+  const kind = { agent_type: agent.agentType, spawn_mode: agent.spawnMode }
+  const worker = { host: agent.host, pid: agent.pid, worker_version: agent.workerVersion }
+  return recordText(
+    { ...fixed, ...notEmpty(times), ...kind, ...worker, last_error: agent.lastError },
+    {
+      nickname: agent.nickname,
+      role_id: agent.roleId,
+      parent_agent_id: agent.parentAgentId,
+      current_task: agent.currentTask,
+    },
+  )
+}
+
+/** A task as its record, by the same rule; the extras of a run are the worker's own fields. */
+export function taskText(task: Task): RecordText {
+  const { id, description, state, createdAt, updatedAt, tags } = task
+  const times = notEmpty({ created_at: createdAt, updated_at: updatedAt })
+  const { fields, absent } = recordText(
+    { id, description, state, ...times, tags: JSON.stringify(tags) },
+    {
+      started_at: task.startedAt,
+      completed_at: task.completedAt,
+      assigned_to: task.assignedTo,
+      result: task.result,
+      parent_id: task.parentId,
+    },
+  )
+  return { fields: [...fields, ...extraFields(task)], absent }
+}
+
+type Values = Readonly<Record<string, string | number | undefined>>
+
+/** `kept` is left as it is where it is undefined, `optional` is absent then. */
+function recordText(kept: Values, optional: Values): RecordText {
+  const fields = Object.entries({ ...kept, ...optional }).flatMap(([field, value]) =>
+    value === undefined ? [] : [field, String(value)],
+  )
+  const absent = Object.keys(optional).filter((field) => optional[field] === undefined)
+  return { fields, absent }
+}
+
+// A time that a record does not tell is read as ''.
+function notEmpty(times: Readonly<Record<string, string>>): Values {
+  return Object.fromEntries(Object.entries(times).filter(([, time]) => time !== ''))
 }
 
 /** Reads a task record; null when it is not one. */

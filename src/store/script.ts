@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Redis, ReplyError } from 'ioredis'
+import type { Redis } from 'ioredis'
 
 /** One atomic effect: a Lua text with its header, known to the server by its digest. */
 export interface Script {
@@ -19,7 +19,7 @@ export async function runScript(
   redis: Redis,
   { sha, lua }: Script,
   keys: readonly string[],
-  args: readonly (string | number)[],
+  args: readonly (string | number | Buffer)[],
 ): Promise<unknown> {
   try {
     return await redis.evalsha(sha, keys.length, ...keys, ...args)
@@ -31,8 +31,8 @@ export async function runScript(
 
 /** The first word of an error that the server replied, such as `NOSCRIPT` or `READONLY`; null for any other error. */
 export function replyErrorCode(error: unknown): string | null {
-  // The class is exported without a type.
-  const isReply = error instanceof (ReplyError as unknown as typeof Error)
+  // By its name: a connection that a user of the library brings may be of another copy of ioredis, with a class of its own.
+  const isReply = error instanceof Error && error.name === 'ReplyError'
   return isReply ? (error.message.split(' ', 1)[0] ?? null) : null
 }
 

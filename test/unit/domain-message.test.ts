@@ -233,53 +233,6 @@ function jsonOf(value: unknown): string {
   }
 }
 
-const text = fc.string({ unit: 'binary' })
-const id = fc.uuid()
-const body: fc.Arbitrary<MessageBody> = fc.oneof(
-  fc.record({ type: fc.constant('task' as const), description: text }),
-  fc.record({ type: fc.constant('query' as const), question: text }),
-  fc.record({ type: fc.constant('informational' as const), summary: text }),
-  fc.record({ type: fc.constant('task_assign' as const), task_id: id }),
-  fc.record({ type: fc.constant('task_done' as const), task_id: text, result: text }),
-  fc.record({ type: fc.constant('task_failed' as const), task_id: text, error: text }),
-  fc.record({
-    type: fc.constant('status_response' as const),
-    state: text,
-    current_task: fc.option(text),
-  }),
-  fc.record({ type: fc.constant('custom' as const), kind: text, payload: text }),
-  fc.constantFrom(
-    { type: 'ping' } as const,
-    { type: 'pong' } as const,
-    { type: 'shutdown' } as const,
-    { type: 'status_request' } as const,
-  ),
-  text.map((reason) => ({ type: 'confirmation' as const, ack_type: { type: 'rejected' as const, reason } })),
-)
-const message: fc.Arbitrary<Message> = fc
-  .record({
-    id,
-    from: id,
-    to: id,
-    body,
-    priority: fc.constantFrom(...PRIORITIES),
-    createdAt: fc
-      .date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) })
-      .map((date) => date.toISOString()),
-    correlationId: fc.option(id, { nil: undefined }),
-  })
-  .map(({ correlationId, ...rest }) => ({ ...rest, ...(correlationId ? { correlationId } : {}) }))
-
-describe('encodeMessage', () => {
-  it('writes what is read back the same', () => {
-    fc.assert(
-      fc.property(message, (original) => {
-        expect(decoded(encodeMessage(original))).toEqual(original)
-      }),
-    )
-  })
-})
-
 describe('newMessage', () => {
   const from = {
     from: SUPERVISOR_ID,

@@ -1,6 +1,7 @@
+import type { Context } from '../../client/context.ts'
 import { brokenSettings, type Check, type CheckOptions, machineChecks, townChecks } from '../checks.ts'
 import type { Command, Invocation } from '../command.ts'
-import { type Context, loadContext } from '../context.ts'
+import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { jsonFlag } from '../flags.ts'
 import type { Terminal } from '../terminal.ts'

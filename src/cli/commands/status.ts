@@ -1,6 +1,6 @@
+import { addressOf } from '../../client/open-town.ts'
 import { summarizeTown, type TownSummary } from '../../client/summary.ts'
 import type { Command } from '../command.ts'
-import { addressOf } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { jsonFlag } from '../flags.ts'
 import { agentJson, agentTable } from '../show.ts'

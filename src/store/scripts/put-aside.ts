@@ -1,5 +1,5 @@
 import { script } from '../script.ts'
-import { NOW, TAKE } from './shared.ts'
+import { BURY, NOW, TAKE } from './shared.ts'
 
 /**
  * Moves a claimed message that cannot be run to the dead letters, with its text and the reason.
@@ -12,12 +12,10 @@ export const putAside = script(
   'put-aside',
   NOW,
   TAKE,
+  BURY,
   `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
 local raw = take(KEYS[2], ARGV[2])
 if not raw then return {'gone'} end
-local at = now()
-local id = redis.call('XADD', KEYS[3], 'MAXLEN', '~', '10000', '*', 'agent_id', ARGV[3], 'agent', ARGV[4],
-  'reason', ARGV[5], 'detail', ARGV[6], 'message', raw, 'timestamp', at)
-return {'ok', id}`,
+return {'ok', bury(KEYS[3], ARGV[3], ARGV[4], ARGV[5], ARGV[6], raw)}`,
 )

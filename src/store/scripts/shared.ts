@@ -62,6 +62,13 @@ local function title(word)
   return (string.gsub(word, '^%l', string.upper))
 end`
 
+/** bury(dead letters, agent id, agent name, reason, detail, raw) -> id: puts a message that cannot be used aside, with its text. */
+export const BURY = `
+local function bury(key, agent_id, agent, reason, detail, raw)
+  return redis.call('XADD', key, 'MAXLEN', '~', '10000', '*', 'agent_id', agent_id, 'agent', agent,
+    'reason', reason, 'detail', detail, 'message', raw, 'timestamp', (now()))
+end`
+
 /** note_activity(key, text): the last ten lines of what an agent did, for an hour, as \`tt status --deep\` shows them. */
 export const ACTIVITY = `
 local function note_activity(key, text)
