@@ -4,12 +4,14 @@ import { bootstrap } from './bootstrap.ts'
 import { clis } from './clis.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
+import { inbox } from './inbox.ts'
 import { init } from './init.ts'
 import { kill } from './kill.ts'
 import { list } from './list.ts'
 import { logs } from './logs.ts'
 import { redis } from './redis.ts'
 import { run } from './run.ts'
+import { send } from './send.ts'
 import { status } from './status.ts'
 import { task } from './task.ts'
 import { tasks } from './tasks.ts'
@@ -20,6 +22,8 @@ export const commands: readonly Command[] = [
   run,
   init,
   assign,
+  send,
+  inbox,
   wait,
   logs,
   list,
