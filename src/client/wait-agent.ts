@@ -1,7 +1,8 @@
 import { unlessAborted } from '../base/abort.ts'
 import type { Id } from '../domain/ids.ts'
-import { getAgent, requestStop } from '../store/agents.ts'
+import { getAgent } from '../store/agents.ts'
 import { nextOutput, type OutputPiece } from '../store/output.ts'
+import { requestStop } from '../store/steer.ts'
 import { type AgentView, viewAgent } from './summary.ts'
 import { limitOf, lookAgain, Stream, type Wake, type Watch, withinLimit } from './watch.ts'
 

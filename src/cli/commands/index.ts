@@ -2,14 +2,17 @@ import type { Command } from '../command.ts'
 import { assign } from './assign.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clis } from './clis.ts'
+import { close } from './close.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { inbox } from './inbox.ts'
 import { init } from './init.ts'
+import { interrupt } from './interrupt.ts'
 import { kill } from './kill.ts'
 import { list } from './list.ts'
 import { logs } from './logs.ts'
 import { redis } from './redis.ts'
+import { resume } from './resume.ts'
 import { run } from './run.ts'
 import { send } from './send.ts'
 import { status } from './status.ts'
@@ -30,6 +33,9 @@ export const commands: readonly Command[] = [
   status,
   tasks,
   task,
+  interrupt,
+  resume,
+  close,
   kill,
   clis,
   doctor,
