@@ -25,6 +25,13 @@ export function timeoutOf(flags: Flags): { timeoutMs?: number } {
   return timeoutMs === undefined ? {} : { timeoutMs }
 }
 
+/** The same for a command that waits only with some flags. Throws `usage` where it would limit nothing. */
+export function limitOfWait(flags: Flags, waits: boolean, how = '--wait'): { timeoutMs?: number } {
+  const limit = timeoutOf(flags)
+  if (waits || limit.timeoutMs === undefined) return limit
+  throw new WorkerError('usage', `--timeout limits a wait: use it with ${how}`)
+}
+
 /** `--priority`, for commands that send. */
 export const priorityFlag: Readonly<Record<string, Options>> = {
   priority: {

@@ -6,7 +6,7 @@ import type { Steered, StopAnswer } from '../store/steer.ts'
 import { startHint, tellAgentEnd } from './await.ts'
 import type { Command, Invocation } from './command.ts'
 import { EXIT } from './exit-codes.ts'
-import { jsonFlag, timeoutFlag, timeoutOf, wordFlag } from './flags.ts'
+import { jsonFlag, limitOfWait, timeoutFlag, wordFlag } from './flags.ts'
 import { type Session, withTown } from './with-town.ts'
 
 /** The positional of a command that asks one agent for something. */
@@ -33,11 +33,8 @@ export async function runStop(
   ask: (session: Session, agent: Agent) => Promise<StopAnswer>,
 ): Promise<number> {
   const { flags } = invocation
-  const limit = timeoutOf(flags)
   const waits = flags.wait === true
-  if (!waits && limit.timeoutMs !== undefined) {
-    throw new WorkerError('usage', '--timeout limits a wait: use it with --wait')
-  }
+  const limit = limitOfWait(flags, waits)
   return await withTown(invocation, { purpose, lasting: waits }, async (session) => {
     const { terminal, redis, keys, json, signal } = session
     const agent = await findAgent(redis, keys, wordFlag(flags, 'agent'))

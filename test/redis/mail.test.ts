@@ -99,6 +99,13 @@ describe('the backlog', () => {
     expect(await listBacklog(here.redis, here.town)).toEqual([])
   })
 
+  it('gives away a task in a state that nobody knows', async () => {
+    const taskId = await addTask({ state: 'dreaming' })
+    expect(await claimBacklogTask(here.redis, here.town, { taskId, agentId: lease.agentId })).toEqual({
+      kind: 'claimed',
+    })
+  })
+
   it('keeps what an agent that is not there asks for, and lets go of what cannot be done', async () => {
     const taskId = await addTask()
     expect(await claimBacklogTask(here.redis, here.town, { taskId, agentId: newId() })).toEqual({
@@ -167,6 +174,12 @@ describe('cancelling', () => {
     await here.redis.rpush(here.town.backlog, id)
     expect(await cancelTask(here.redis, here.town, id, 'no')).toMatchObject({ agentId: null })
     expect(await listBacklog(here.redis, here.town)).toEqual([])
+  })
+
+  it('takes a state that nobody knows for pending, as Tinytown does', async () => {
+    const id = newId()
+    await here.redis.hset(here.town.task(id), { id, state: 'dreaming' })
+    expect(await cancelTask(here.redis, here.town, id, 'no')).toMatchObject({ before: 'pending' })
   })
 
   it('refuses a task that is not there', async () => {

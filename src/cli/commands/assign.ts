@@ -1,11 +1,10 @@
 import { viewAgent } from '../../client/summary.ts'
-import { WorkerError } from '../../domain/errors.ts'
 import { findAgent } from '../../store/agents.ts'
 import { assignTask, type NewTask } from '../../store/tasks.ts'
 import { awaitTask, troubleOf } from '../await.ts'
 import type { Command, Invocation } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
-import { jsonFlag, priorityFlag, priorityOf, timeoutFlag, timeoutOf, wordFlag } from '../flags.ts'
+import { jsonFlag, limitOfWait, priorityFlag, priorityOf, timeoutFlag, wordFlag } from '../flags.ts'
 import { fileFlag, readTags, readText, tagFlag, wordsOf } from '../text-input.ts'
 import { withTown } from '../with-town.ts'
 
@@ -39,10 +38,7 @@ async function runAssign(invocation: Invocation): Promise<number> {
   const { flags, terminal } = invocation
   const follow = flags.follow === true
   const waits = follow || flags.wait === true
-  const limit = timeoutOf(flags)
-  if (!waits && limit.timeoutMs !== undefined) {
-    throw new WorkerError('usage', '--timeout limits a wait: use it with --wait or --follow')
-  }
+  const limit = limitOfWait(flags, waits, '--wait or --follow')
   const task = await readTask(invocation)
   return await withTown(invocation, { purpose: 'assign', lasting: waits }, async (session) => {
     const { redis, keys, json } = session

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts'
 import { assign } from './assign.ts'
 import { bootstrap } from './bootstrap.ts'
+import { cancel } from './cancel.ts'
 import { clis } from './clis.ts'
 import { close } from './close.ts'
 import { demo } from './demo.ts'
@@ -33,6 +34,7 @@ export const commands: readonly Command[] = [
   status,
   tasks,
   task,
+  cancel,
   interrupt,
   resume,
   close,
