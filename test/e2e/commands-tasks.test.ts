@@ -59,3 +59,41 @@ describe('cancel', () => {
     expect((await cli('cancel', id, '--timeout', '5s')).stderr).toMatch(/use it with --wait/)
   })
 })
+
+describe('backlog', () => {
+  it('takes tasks, lists them with what is broken, and gives one to an agent', async () => {
+    const { cli, cliWith, redis, keys } = await townWithAgent()
+    expect((await cli('backlog', 'list')).stderr).toMatch(/The backlog is empty\. Add a task: /)
+    const first = (
+      await cli('backlog', 'add', 'Write', 'docs', '--tag', 'docs', '--tag', 'easy')
+    ).stdout.trim()
+    const piped = await cliWith({ input: '- one\n- two\n' }, 'backlog', 'add', '-', '--json')
+    expect(JSON.parse(piped.stdout)).toMatchObject({ id: expect.any(String), waiting: 2 })
+    const gone = newId()
+    await redis.rpush(keys.backlog, gone)
+    const short = first.slice(0, 8)
+    expect((await cli('backlog', 'list')).stdout.split('\n')).toEqual([
+      expect.stringMatching(/^ID +STATE +AGE +TAGS +TASK$/),
+      expect.stringMatching(new RegExp(`^${short} +pending +\\d+s +docs, easy +Write docs$`)),
+      expect.stringMatching(/ pending +\d+s +- +- one$/),
+      expect.stringMatching(new RegExp(`^${gone} +- +- +- +it has no readable record$`)),
+      '',
+    ])
+    const { entries } = JSON.parse((await cli('backlog', 'list', '--json')).stdout)
+    expect(entries).toMatchObject([{ id: first }, {}, { id: gone, task: null }])
+
+    const claimed = await cli('backlog', 'claim', short, 'worker-1')
+    expect(claimed).toMatchObject({ exit: 0, stdout: `Task ${short} is assigned to worker-1\n` })
+    expect(claimed.stderr).toMatch(/Assigned; worker-1 is not running/)
+    expect((await cli('inbox', 'worker-1')).stdout).toMatch(/inbox +task_assign +supervisor .*Write docs/)
+    expect(await cli('backlog', 'claim', short, 'worker-1')).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/is not in the backlog: it is assigned\n.*backlog list/),
+    })
+    expect(await cli('backlog', 'claim', gone, 'worker-1')).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/has no readable record: it was only taken off the backlog/),
+    })
+    expect(JSON.parse((await cli('backlog', 'list', '--json')).stdout).total).toBe(1)
+  })
+})

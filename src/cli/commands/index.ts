@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts'
 import { assign } from './assign.ts'
+import { backlog } from './backlog.ts'
 import { bootstrap } from './bootstrap.ts'
 import { cancel } from './cancel.ts'
 import { clis } from './clis.ts'
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   tasks,
   task,
   cancel,
+  backlog,
   interrupt,
   resume,
   close,
