@@ -22,10 +22,16 @@ export async function lastEntryId(redis: Redis, stream: string): Promise<string>
   return last?.[0] ?? '0-0'
 }
 
-/** The newest `count` events of a stream, oldest first. */
-export async function recentEvents(redis: Redis, stream: string, count: number): Promise<PlacedEvent[]> {
-  const entries = (await redis.xrevrange(stream, '+', '-', 'COUNT', count)) as Entry[]
-  return placed(entries.reverse())
+/** The newest `count` events of a stream, oldest first; with `upTo` those that are not after that entry. */
+export async function recentEvents(
+  redis: Redis,
+  stream: string,
+  count: number,
+  upTo = '+',
+): Promise<PlacedEvent[]> {
+  if (count === 0) return []
+  const entries = (await redis.xrevrange(stream, upTo, '-', 'COUNT', count)) as Entry[]
+  return eventsOf(entries.reverse())
 }
 
 /** Waits at most `blockMs` for the entries of a stream after `from`. */
@@ -57,7 +63,8 @@ export async function nextOfStreams(
   return { next: { ...places, ...Object.fromEntries(last) }, entries }
 }
 
-function placed(entries: readonly Entry[]): PlacedEvent[] {
+/** The events that entries hold; what is none is left out. */
+export function eventsOf(entries: readonly Entry[]): PlacedEvent[] {
   return entries.flatMap(([at, fields]) => {
     const event = decodeEvent(fieldOf(fields, 'data'))
     return event ? [{ at, event }] : []

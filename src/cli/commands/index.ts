@@ -7,6 +7,7 @@ import { clis } from './clis.ts'
 import { close } from './close.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
+import { events } from './events.ts'
 import { inbox } from './inbox.ts'
 import { init } from './init.ts'
 import { interrupt } from './interrupt.ts'
@@ -31,6 +32,7 @@ export const commands: readonly Command[] = [
   inbox,
   wait,
   logs,
+  events,
   list,
   status,
   tasks,
