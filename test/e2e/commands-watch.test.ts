@@ -106,3 +106,35 @@ describe('events', () => {
     ])
   })
 })
+
+describe('status --watch', () => {
+  it('prints a block per change into a pipe, and ends at Ctrl-C with 130', async () => {
+    const { cli, start, redis, keys, id } = await townWithAgent()
+    const watching = start('status', '--watch')
+    await watching.says(/Waiting +0\n(.*\n)*worker-1 +idle/)
+    // Neither a sign of life nor an event that changes nothing is a change.
+    await redis.hset(keys.agent(id).record, { last_heartbeat: new Date().toISOString() })
+    await redis.xadd(keys.events, '*', 'event_type', 'x', 'data', '{}')
+    await cli('assign', 'worker-1', 'x')
+    await watching.says(/Waiting +1\n/)
+    expect(watching.stdout().match(/^Town +test$/gm)).toHaveLength(2)
+    watching.signal('SIGINT')
+    expect(await watching.exit).toBe(130)
+  })
+
+  it('tells a program each change in a line', async () => {
+    const { start, agents, cli } = await townWithWorker()
+    const watching = start('status', '--watch', '--json')
+    await watching.says(/"idle":1/)
+    await cli('assign', 'worker-1', 'x')
+    const run = await agents.next()
+    await watching.says(/"working":1/)
+    await run.stdout('done\n')
+    await run.exit(0)
+    await watching.says(/"completed":1/)
+    watching.signal('SIGTERM')
+    expect(await watching.exit).toBe(143)
+    const lines = watching.stdout().trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).town)).toEqual(lines.map(() => 'test'))
+  })
+})
