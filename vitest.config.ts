@@ -1,12 +1,14 @@
 import { defineConfig } from 'vitest/config'
 
-// The tests with containers need a container engine: `npm run test:containers`.
-const containers = process.env.TEST_CONTAINERS === '1'
+// Suites that need more than an npm install run by themselves: `npm run test:containers` wants a container engine,
+// `npm run test:interop` the real `tt`.
+const apart = ['containers', 'interop']
+const suite = apart.find((name) => process.env[`TEST_${name.toUpperCase()}`] === '1')
 
 export default defineConfig({
   test: {
-    include: containers ? ['test/containers/**/*.test.ts'] : ['test/**/*.test.ts'],
-    exclude: containers ? [] : ['test/containers/**', '**/node_modules/**'],
+    include: suite ? [`test/${suite}/**/*.test.ts`] : ['test/**/*.test.ts'],
+    exclude: suite ? [] : [...apart.map((name) => `test/${name}/**`), '**/node_modules/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // The end-to-end tests start processes of their own: two files at a time is what two cores carry.

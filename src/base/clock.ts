@@ -1,20 +1,24 @@
 import { performance } from 'node:perf_hooks'
-import { setTimeout as delay } from 'node:timers/promises'
 
 /** Milliseconds of a clock that only goes forward; for durations, never for dates. */
 export function monotonicMs(): number {
   return performance.now()
 }
 
-/** Waits `ms` milliseconds or until `signal` aborts, whichever comes first; never throws. Returns true when it waited in full. */
-export async function sleep(ms: number, signal?: AbortSignal): Promise<boolean> {
-  if (signal?.aborted) return false
-  try {
-    await delay(ms, undefined, signal ? { signal } : {})
-    return true
-  } catch {
-    return false
-  }
+/** Waits `ms` milliseconds or until one of the signals aborts, whichever comes first. Returns true when it waited in full. */
+export function sleep(ms: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<boolean> {
+  const given = signals.filter((signal) => signal !== undefined)
+  if (given.some(({ aborted }) => aborted)) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const end = (full: boolean) => {
+      clearTimeout(timer)
+      for (const signal of given) signal.removeEventListener('abort', onAbort)
+      resolve(full)
+    }
+    const onAbort = () => end(false)
+    const timer = setTimeout(() => end(true), ms)
+    for (const signal of given) signal.addEventListener('abort', onAbort, { once: true })
+  })
 }
 
 /** Resolves when `signal` aborts. */

@@ -11,6 +11,7 @@ import { describeSearch, findRedisServer } from '../server/find.ts'
 import { ping } from '../server/ping.ts'
 import { checkSocketPath, socketPathLimit } from '../server/socket-path.ts'
 import { connectRedis } from '../store/connection.ts'
+import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { readServerInfo } from '../store/server-info.ts'
 import { addressOf, type Context, describeTown } from './context.ts'
 import { availableProfiles, chosenProfile } from './profile.ts'
@@ -177,6 +178,8 @@ async function checkConnection({ target, settings }: Context, { signal }: CheckO
     })
     try {
       const { version, persistence } = await readServerInfo(redis)
+      const old = await findOldKeys(redis)
+      if (old) return { name, status: 'warn', detail: oldKeysSentence(old), remedy: OLD_KEYS_REMEDY }
       const detail = `${version} answers at ${address.shown}, persistence: ${persistence}`
       if (persistence === 'snapshots' && target.kind === 'local')
         return { name, status: 'ok', detail: `${detail}; ${SNAPSHOTS_ONLY}` }

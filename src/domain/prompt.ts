@@ -7,6 +7,8 @@ export interface PromptParts {
   readonly roleInstructions?: string
   /** Informational messages and confirmations that came in since the last run, oldest first. */
   readonly notes: readonly string[]
+  /** How the final message is read. */
+  readonly ending?: string
 }
 
 /**
@@ -23,6 +25,7 @@ export function composePrompt(parts: PromptParts): string {
     )
   }
   if (parts.tags.length > 0) sections.push(`# Tags\n\n${parts.tags.join(', ')}`)
+  if (parts.ending) sections.push(`# Your final message\n\n${parts.ending}`)
   if (sections.length === 0) return parts.description
   return [...sections, `# Task\n\n${parts.description}`].join('\n\n')
 }

@@ -20,6 +20,7 @@ export type WorkerEvent =
       /** Somebody else ended the task meanwhile: this end stands, or `gone` when the record was deleted. */
       readonly overruled?: TaskState | 'gone'
     }
+  | { readonly type: 'task-left-running'; readonly taskId: Id; readonly letter: string }
   | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'message-put-aside'; readonly deadLetterId: string; readonly detail: string }

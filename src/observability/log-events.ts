@@ -25,6 +25,8 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['debug', event.text]
     case 'task-settled':
       return settledSentence(event)
+    case 'task-left-running':
+      return ['warn', `task left running: ${oneLine(event.letter, 300)}`]
     case 'task-released':
       return ['warn', `task given back: ${event.why}`]
     case 'task-skipped':
@@ -71,7 +73,10 @@ function surroundingsSentence(event: Rest): [Level, string] {
     case 'lease-lost':
       return ['error', 'another worker took this agent; this one writes nothing more and ends']
     case 'forgotten':
-      return ['error', 'Redis lost its data and does not know this agent any more; it registers again']
+      return [
+        'error',
+        'Redis lost its data, or came back with older data, and does not know this worker; it registers again',
+      ]
     case 'left-without-redis':
       return [
         'error',

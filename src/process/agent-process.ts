@@ -7,8 +7,15 @@ import { deferred } from '../base/deferred.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Command } from './command.ts'
 import { AGENT_VARIABLE, RUN_VARIABLE } from './environment.ts'
-import { kill, systemTable } from './process-table.ts'
-import { type EndTreeOptions, endTree, type TreeEnd, type TreeTarget } from './process-tree.ts'
+import { kill, systemTable, type TreeSignal } from './process-table.ts'
+import {
+  type EndTreeOptions,
+  endTree,
+  findTree,
+  signalTree,
+  type TreeEnd,
+  type TreeTarget,
+} from './process-tree.ts'
 
 /** Why a run was ended by us. `lingering`: the CLI had said its turn was over and did not exit. */
 export type EndedBy = 'timeout' | 'stalled' | 'cancelled' | 'shutdown' | 'lease-lost' | 'lingering'
@@ -49,6 +56,8 @@ export interface ProcessOptions {
 const DRAIN_MS = 1000
 /** How many times as long when the consumer is what is slow: what the CLI said must not be lost by that. */
 const SLOW_DRAINS = 5
+/** Between the request to end and the kill of a run that was cancelled: whoever cancels wants it gone. */
+const CANCEL_GRACE_MS = 500
 /** What a run that ended by itself left behind has less time to end than a run: a result waits for it. */
 const LEFTOVER_GRACE_MS = 1000
 /** The longest time of a Node timer; a longer one fires at once. */
@@ -77,9 +86,16 @@ export class AgentProcess {
   #wall: NodeJS.Timeout | undefined
   #stall: NodeJS.Timeout | undefined
   #linger: NodeJS.Timeout | undefined
+  /** What is left of the longest time of the run, and since when it has been running. */
+  #wallLeftMs: number
+  #wallSince = 0
+  #paused = false
+  /** Signals go out one after another: a stop must not overtake the continuation before it. */
+  #signalled: Promise<void> = Promise.resolve()
 
   constructor(options: ProcessOptions) {
     this.#options = options
+    this.#wallLeftMs = options.limits.wallMs
     this.result = this.#run()
   }
 
@@ -95,6 +111,18 @@ export class AgentProcess {
     this.#stopTimers()
     this.#endedBy = this.#turnOver && why === 'shutdown' ? 'lingering' : why
     this.#ending.abort()
+  }
+
+  /** Stops the whole tree with the signal, or lets it go on (null). While it is stopped no limit counts. */
+  setPaused(signal: 'SIGSTOP' | 'SIGTSTP' | null): void {
+    if (this.#paused === (signal !== null) || this.#exited || this.#ending.signal.aborted) return
+    this.#paused = signal !== null
+    if (this.#paused) {
+      this.#wallLeftMs -= monotonicMs() - this.#wallSince
+      clearTimeout(this.#wall)
+      clearTimeout(this.#stall)
+    } else if (!this.#turnOver) this.#startTimers()
+    this.#signal(signal ?? 'SIGCONT')
   }
 
   /** Kills the process group at once and waits for nothing: for a daemon that exits this moment. */
@@ -114,12 +142,30 @@ export class AgentProcess {
   alive(): void {
     const { stallMs } = this.#options.limits
     clearTimeout(this.#stall)
-    if (stallMs === 0 || this.#turnOver || this.#exited || this.#ending.signal.aborted) return
+    if (stallMs === 0 || this.#paused || this.#turnOver || this.#exited || this.#ending.signal.aborted) return
     this.#stall = this.#endAfter(stallMs, 'stalled')
   }
 
   #endAfter(ms: number, why: EndedBy): NodeJS.Timeout {
     return setTimeout(() => this.end(why), Math.min(ms, MAX_TIMER_MS))
+  }
+
+  #startTimers(): void {
+    this.#wallSince = monotonicMs()
+    this.#wall = this.#endAfter(Math.max(0, this.#wallLeftMs), 'timeout')
+    this.alive()
+  }
+
+  #signal(signal: TreeSignal): void {
+    const pid = this.#pid
+    if (pid === null) return
+    this.#signalled = this.#signalled.then(async () => {
+      const tree = await this.#treeOf(pid)
+      // Where processes cannot be listed, the group at least is reached.
+      const entries = await findTree(tree).catch(() => null)
+      if (entries) await signalTree(tree, entries, { signal })
+      else kill(-pid, signal)
+    })
   }
 
   #stopTimers(): void {
@@ -154,9 +200,7 @@ export class AgentProcess {
       this.#stopTimers()
       exited.resolve({ exitCode, signal })
     })
-    const { wallMs } = this.#options.limits
-    this.#wall = this.#endAfter(wallMs, 'timeout')
-    this.alive()
+    this.#startTimers()
     const reading = Promise.all([this.#read('stdout', child.stdout), this.#read('stderr', child.stderr)])
     const { exit, leftovers } = await this.#untilGone(pid, exited.promise)
     const durationMs = monotonicMs() - begun
@@ -176,7 +220,11 @@ export class AgentProcess {
     const tree = await this.#treeOf(pid)
     const first = await Promise.race([exited, told.then(() => null)])
     if (first === null) {
-      const { survived } = await endAll(tree, { graceMs: killGraceMs, hurry })
+      // A stopped process would see the request to end only when it goes on.
+      if (this.#paused) this.#signal('SIGCONT')
+      await this.#signalled
+      const graceMs = this.#endedBy === 'cancelled' ? Math.min(killGraceMs, CANCEL_GRACE_MS) : killGraceMs
+      const { survived } = await endAll(tree, { graceMs, hurry })
       const exit = survived.includes(pid) ? { exitCode: null, signal: null } : await exited
       return { exit, leftovers: 0 }
     }

@@ -15,7 +15,7 @@ export interface ProcessEntry {
   readonly zombie: boolean
 }
 
-export type EndSignal = 'SIGTERM' | 'SIGKILL'
+export type TreeSignal = 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGTSTP' | 'SIGCONT'
 
 /** How processes are listed and signalled on a platform. */
 export interface ProcessTable {
@@ -27,7 +27,7 @@ export interface ProcessTable {
   /** True when every one of `marks` (`NAME=value`) stands in the environment with which the process was started. */
   carries(pid: number, marks: readonly string[]): boolean
   /** Signals each process that still is the one of its entry. */
-  signal(entries: readonly ProcessEntry[], signal: EndSignal): Promise<void>
+  signal(entries: readonly ProcessEntry[], signal: TreeSignal): Promise<void>
 }
 
 /** The table of this platform. */
@@ -75,7 +75,7 @@ export const psTable: ProcessTable = {
 }
 
 /** Sends a signal; a process that is gone, or that belongs to somebody else, is no error: the next look tells. */
-export function kill(pid: number, signal: EndSignal): void {
+export function kill(pid: number, signal: TreeSignal): void {
   try {
     process.kill(pid, signal)
   } catch {
@@ -83,7 +83,7 @@ export function kill(pid: number, signal: EndSignal): void {
   }
 }
 
-function killSubtree(pid: number, signal: EndSignal): Promise<void> {
+function killSubtree(pid: number, signal: TreeSignal): Promise<void> {
   return new Promise((resolve) => treeKill(pid, signal, () => resolve()))
 }
 

@@ -1,6 +1,6 @@
 import { monotonicMs, sleep } from '../base/clock.ts'
 import { AGENT_VARIABLE, RUN_VARIABLE, TASK_VARIABLE } from './environment.ts'
-import { type EndSignal, kill, type ProcessEntry, type ProcessTable, systemTable } from './process-table.ts'
+import { kill, type ProcessEntry, type ProcessTable, systemTable, type TreeSignal } from './process-table.ts'
 
 /** By what the processes of a run are known. With `taskId` alone: what an earlier daemon left behind. */
 export interface TreeTarget {
@@ -69,10 +69,10 @@ export function selectTree(
 }
 
 /** Signals the whole tree: its group at one stroke, as it may be forking, then each one that is elsewhere. */
-async function signalTree(
+export async function signalTree(
   target: TreeTarget,
   entries: readonly ProcessEntry[],
-  { signal, table = systemTable() }: { signal: EndSignal; table?: ProcessTable },
+  { signal, table = systemTable() }: { signal: TreeSignal; table?: ProcessTable },
 ): Promise<void> {
   const { groupId } = target
   const inGroup = (entry: ProcessEntry) => groupId !== undefined && groupId > 1 && entry.group === groupId

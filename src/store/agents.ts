@@ -69,7 +69,17 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
         return { kind, host: first, pid: second, expiresInMs: Number(left) }
       dead = holder
     } else {
-      const lease = { redis, town, agent, agentId: id, agentName: who.name, token, leaseMs: who.leaseMs }
+      const registration = Number(second)
+      const lease = {
+        redis,
+        town,
+        agent,
+        agentId: id,
+        agentName: who.name,
+        token,
+        registration,
+        leaseMs: who.leaseMs,
+      }
       return { kind: 'registered', lease, isNew: first === '1' }
     }
   }

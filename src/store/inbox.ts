@@ -4,67 +4,98 @@ import type { Reason } from '../domain/outcome.ts'
 import { type Lease, runLeased } from './lease.ts'
 import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
+import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
+
+/** A claimed message: its text, and the digest of its bytes, by which it is known from now on. */
+export interface Claimed {
+  readonly raw: string
+  readonly digest: string
+}
 
 /** What a claim found. `evicted`: somebody deleted the agent's record. */
 export type Claim =
-  | { readonly kind: 'message'; readonly raw: string }
+  | ({ readonly kind: 'message' } & Claimed)
   | { readonly kind: 'empty' | 'paused' | 'stopping' | 'evicted' }
 
 /** Takes the next message into the in-flight list, or says why not. Throws `LeaseLost`. */
 export async function claimMessage(lease: Lease): Promise<Claim> {
   const { agent } = lease
   const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox, agent.record, agent.stop]
-  const [kind, raw = ''] = await runLeased(lease, claimScript, keys, [])
-  if (kind === 'message') return { kind, raw }
+  const [kind, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, [])
+  if (kind === 'message') return { kind, raw, digest }
   return { kind: kind as Exclude<Claim['kind'], 'message'> }
 }
 
+/** A message to be answered is short; a longer one is not read to find out. */
+const LONGEST_PLUCKED = 4096
+
 /**
- * Waits until the inbox has a message, at most `seconds` or until `signal` aborts, on a connection of its own. What comes is in flight then and the
- * next claim hands it over, also when the reply of this wait is lost.
+ * Takes a message of one of `types` past those that wait before it, into the in-flight list; null when there is none among the
+ * first of both lists and the last `tail` of the inbox. Throws `LeaseLost`.
+ */
+export async function pluckMessage(
+  lease: Lease,
+  types: readonly string[],
+  { head, tail }: { head: number; tail: number },
+): Promise<Claimed | null> {
+  const { agent } = lease
+  const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
+  const args = [types.join(','), head, tail, LONGEST_PLUCKED]
+  const [kind, raw = '', digest = ''] = await runLeased(lease, pluckScript, keys, args)
+  return kind === 'message' ? { raw, digest } : null
+}
+
+/**
+ * Waits until the inbox has a message, at most `seconds` or until one of the signals aborts, on a connection of its own. What comes is in flight then and
+ * the next claim hands it over, also when the reply of this wait is lost.
  */
 export async function waitForMessage(
   blocking: Redis,
   lease: Lease,
   seconds: number,
-  signal: AbortSignal,
+  ...signals: readonly AbortSignal[]
 ): Promise<boolean> {
-  if (signal.aborted) return false
+  if (signals.some(({ aborted }) => aborted)) return false
   const { inbox, inFlight } = lease.agent
   const clientId = blocking.client('ID')
   const waited = blocking.blmove(inbox, inFlight, 'LEFT', 'RIGHT', seconds)
   // Unblocking by id gets a definite answer; closing the connection would leave open whether a message was moved.
   const unblock = () => void clientId.then((id) => lease.redis.client('UNBLOCK', id)).catch(() => undefined)
-  signal.addEventListener('abort', unblock, { once: true })
+  for (const signal of signals) signal.addEventListener('abort', unblock, { once: true })
   try {
     return (await waited) !== null
   } finally {
-    signal.removeEventListener('abort', unblock)
+    for (const signal of signals) signal.removeEventListener('abort', unblock)
     await clientId.catch(() => undefined)
   }
 }
 
-/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. */
+/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. False: it was in flight no more. */
 export async function acknowledgeMessage(
   lease: Lease,
-  raw: string,
+  { digest }: Claimed,
   end: { note?: string; reply?: { to: Id; raw: string } } = {},
-): Promise<void> {
+): Promise<boolean> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox]
-  await runLeased(lease, acknowledgeScript, keys, [raw, end.note ?? '', end.reply?.raw ?? ''])
+  const [kind] = await runLeased(lease, acknowledgeScript, keys, [
+    digest,
+    end.note ?? '',
+    end.reply?.raw ?? '',
+  ])
+  return kind === 'ok'
 }
 
-/** Moves a claimed message that cannot be run to the dead letters. Returns its id there. */
+/** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */
 export async function putAsideMessage(
   lease: Lease,
-  raw: string,
+  { digest }: Claimed,
   why: { reason: Reason; detail: string },
-): Promise<string> {
+): Promise<string | null> {
   const keys = [lease.agent.lease, lease.agent.inFlight, lease.town.deadLetters]
-  const args = [raw, lease.agentId, lease.agentName, why.reason, why.detail]
-  const [, id = ''] = await runLeased(lease, putAsideScript, keys, args)
-  return id
+  const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail]
+  const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
+  return kind === 'ok' ? id : null
 }

@@ -14,6 +14,8 @@ export interface Lease {
   readonly agentId: Id
   readonly agentName: string
   readonly token: string
+  /** Which registration of the agent this is, counted from 1. */
+  readonly registration: number
   readonly leaseMs: number
 }
 
@@ -25,7 +27,7 @@ export class LeaseLost extends Error {
   }
 }
 
-/** Redis lost its data, and with it this registration: there is nothing left to settle. */
+/** Redis lost its data, or read an old snapshot, and does not know this registration: there is nothing left to settle. */
 export class Forgotten extends Error {
   constructor() {
     super('Redis does not know this agent any more')
@@ -52,12 +54,20 @@ export async function runLeased(
   return again
 }
 
+/** How many messages are in the two lists of an agent. */
+export interface Waiting {
+  readonly urgent: number
+  readonly inbox: number
+}
+
 export type Pulse =
   | {
       readonly kind: 'ok'
       readonly state: AgentState
       readonly stopRequested: boolean
       readonly task: TaskState | null
+      /** How many messages wait. */
+      readonly waiting: Waiting
     }
   | { readonly kind: 'evicted' }
 
@@ -72,9 +82,10 @@ export interface Beat {
 export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
   const { agent } = lease
   const task = beat.taskId ? lease.town.task(beat.taskId) : agent.record
-  const keys = [agent.lease, agent.record, agent.stop, task, agent.owner]
-  const args = [lease.token, lease.leaseMs, beat.state, beat.alive ? '1' : '0']
-  const [kind, state, stopping, taskState] = texts(await runScript(lease.redis, pulseScript, keys, args))
+  const keys = [agent.lease, agent.record, agent.stop, task, agent.owner, agent.urgent, agent.inbox]
+  const args = [lease.token, lease.leaseMs, beat.state, beat.alive ? '1' : '0', lease.registration]
+  const reply = texts(await runScript(lease.redis, pulseScript, keys, args))
+  const [kind, state, stopping, taskState, urgent, inbox] = reply
   if (kind === 'lost') throw new LeaseLost()
   if (kind === 'forgotten') throw new Forgotten()
   if (kind === 'evicted') return { kind }
@@ -83,5 +94,6 @@ export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
     state: readAgentState(state),
     stopRequested: stopping === '1' || state === 'draining',
     task: taskState ? readTaskState(taskState) : null,
+    waiting: { urgent: Number(urgent), inbox: Number(inbox) },
   }
 }

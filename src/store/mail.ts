@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Id } from '../domain/ids.ts'
-import { encodeMessage, type Message } from '../domain/message.ts'
-import type { TownKeys } from './keys.ts'
+import { encodeMessage, type Message, type Priority } from '../domain/message.ts'
+import type { AgentKeys, TownKeys } from './keys.ts'
 import { repliesOf } from './script.ts'
 
 /**
@@ -14,11 +14,19 @@ export async function sendMessage(
   message: Message,
   { urgentList = false }: { urgentList?: boolean } = {},
 ): Promise<number> {
-  const agent = town.agent(message.to)
-  const raw = encodeMessage(message)
+  const mail = { raw: encodeMessage(message), priority: message.priority, urgentList }
+  return await pushRaw(redis, town.agent(message.to), mail)
+}
+
+/** Puts the text of a message into an agent's list and wakes its worker. */
+export async function pushRaw(
+  redis: Redis,
+  agent: AgentKeys,
+  { raw, priority, urgentList = false }: { raw: string; priority: Priority; urgentList?: boolean },
+): Promise<number> {
   const batch = redis.pipeline()
   if (urgentList) batch.lpush(agent.urgent, raw)
-  else if (message.priority === 'high' || message.priority === 'urgent') batch.lpush(agent.inbox, raw)
+  else if (priority === 'high' || priority === 'urgent') batch.lpush(agent.inbox, raw)
   else batch.rpush(agent.inbox, raw)
   batch.publish(agent.wake, 'message')
   const [waiting] = repliesOf<number>(await batch.exec())

@@ -33,7 +33,7 @@ export type Started =
 /** Starts the task of a claimed message. `description` makes the record of a message that has none of its own. */
 export async function startTask(
   lease: Lease,
-  start: { raw: string; taskId: Id; startId: string; cli: string; description?: string },
+  start: { digest: string; taskId: Id; startId: string; cli: string; description?: string },
 ): Promise<Started> {
   const { agent, town } = lease
   const task = town.task(start.taskId)
@@ -48,7 +48,7 @@ export async function startTask(
     agent.events,
   ]
   const allowed = allowedFrom('running').join(',')
-  const about = [start.raw, lease.agentId, start.taskId, start.startId, start.cli]
+  const about = [start.digest, lease.agentId, start.taskId, start.startId, start.cli]
   const reply = await runLeased(lease, startScript, keys, [
     ...about,
     allowed,
@@ -74,10 +74,12 @@ export async function startTask(
 
 /** How a task ends. */
 export interface Settlement {
-  readonly raw: string
+  /** Of the claimed message. */
+  readonly digest: string
   readonly taskId: Id
   readonly settleId: string
-  readonly state: 'completed' | 'failed' | 'cancelled'
+  /** `running` leaves the task to somebody else: only what is known of the run is written. */
+  readonly state: 'completed' | 'failed' | 'cancelled' | 'running'
   readonly result: string
   readonly reason?: Reason
   readonly notesUsed: number
@@ -99,7 +101,14 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const own = [agent.lease, agent.inFlight, town.task(end.taskId), agent.record, agent.notes, agent.receipt]
   const keys = [...own, agent.activity, town.events, agent.events, replyInbox]
-  const what = [end.raw, end.settleId, lease.agentId, end.taskId, end.state, allowedFrom(end.state).join(',')]
+  const what = [
+    end.digest,
+    end.settleId,
+    lease.agentId,
+    end.taskId,
+    end.state,
+    allowedFrom(end.state).join(','),
+  ]
   const how = [
     end.result,
     end.reason ?? '',
@@ -121,7 +130,7 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
 export async function releaseTask(
   lease: Lease,
   back: {
-    raw: string
+    digest: string
     taskId: Id
     releaseId: string
     agentState: 'idle' | 'error' | 'draining'
@@ -133,7 +142,7 @@ export async function releaseTask(
 ): Promise<void> {
   const { agent, town } = lease
   const own = [agent.lease, agent.inFlight, agent.inbox, town.task(back.taskId), agent.record, agent.receipt]
-  const what = [back.raw, back.releaseId, lease.agentId, back.taskId, back.agentState]
+  const what = [back.digest, back.releaseId, lease.agentId, back.taskId, back.agentState]
   const how = [back.lastError ?? '', back.sessionId ?? '', back.message, back.counted ? '1' : '0']
   await runLeased(lease, releaseScript, [...own, town.events, agent.events], [...what, ...how])
 }

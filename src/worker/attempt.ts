@@ -1,7 +1,7 @@
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import { messageOf } from '../domain/errors.ts'
-import { type Id, newId } from '../domain/ids.ts'
+import { type Id, newId, SUPERVISOR_ID } from '../domain/ids.ts'
 import {
   decodeMessage,
   encodeMessage,
@@ -9,18 +9,20 @@ import {
   type MessageBody,
   newMessage,
 } from '../domain/message.ts'
+import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import { composePrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
-import { acknowledgeMessage, putAsideMessage } from '../store/inbox.ts'
+import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
 import { replyErrorCode } from '../store/script.ts'
 import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
 import type { Control } from './control.ts'
 import { type Decision, decide } from './decide.ts'
-import type { Lifecycle } from './lifecycle.ts'
+import { agentStateOf, type Lifecycle } from './lifecycle.ts'
+import { endMissionTask, type MissionTools } from './mission.ts'
 import { type Route, routeMessage } from './route.ts'
 import type { Trouble } from './run.ts'
 
@@ -46,6 +48,8 @@ export interface AttemptTools {
   readonly run: (job: Job) => Promise<Outcome>
   /** Where the output of a task is kept on this machine. */
   readonly logPath: (taskId: Id) => string
+  /** How the task of a mission is reported. */
+  readonly mission: MissionTools
   /** Repeats a write that the server refuses for a reason that passes by itself. */
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
@@ -58,34 +62,52 @@ export type Handled =
   | { readonly kind: 'held'; readonly trouble: Trouble }
 
 /** Does what a claimed message asks for, to the end: afterwards it is not in flight any more, unless the lease is lost. */
-export async function handleMessage(raw: string, tools: AttemptTools): Promise<Handled> {
-  const decoded = decodeMessage(raw)
-  if (!decoded.ok) return await putAside(raw, decoded.error, tools)
+export async function handleMessage(claimed: Claimed, tools: AttemptTools): Promise<Handled> {
+  const decoded = decodeMessage(claimed.raw)
+  if (!decoded.ok) return await putAside(claimed, decoded.error, tools)
   try {
-    return await followRoute(raw, decoded.message, tools)
+    return await followRoute(claimed, decoded.message, tools)
   } catch (error) {
     // What Redis refuses for good, it would refuse at every next start as well: the message is put aside, the others go on.
     if (replyErrorCode(error) === null || isPassing(error)) throw error
-    return await putAside(raw, `Redis refused it: ${messageOf(error)}`, tools)
+    return await putAside(claimed, `Redis refused it: ${messageOf(error)}`, tools)
   }
 }
 
-async function followRoute(raw: string, message: Message, tools: AttemptTools): Promise<Handled> {
-  const route = routeMessage(message, { state: 'idle', currentTask: null })
-  if (route.kind === 'run') return await attempt(raw, message, route, tools)
-  await answer(raw, message, route, tools)
+/** Types of messages that are answered also while a run is in hand; all others wait for its end. */
+const ANSWERED_AT_ONCE = ['ping', 'status_request', 'shutdown'] as const
+
+/** Takes one message that needs no run past those that wait, and answers it. False: there is none. */
+export async function answerAtOnce(
+  look: { head: number; tail: number },
+  tools: AttemptTools,
+): Promise<boolean> {
+  const { lease, control } = tools
+  const claimed = await pluckMessage(lease, ANSWERED_AT_ONCE, look)
+  if (claimed === null) return false
+  const handled = await handleMessage(claimed, tools)
+  if (handled.kind === 'drain') control.drain('shutdown message')
+  return true
+}
+
+async function followRoute(claimed: Claimed, message: Message, tools: AttemptTools): Promise<Handled> {
+  const { phase } = tools.lifecycle
+  const now = { state: agentStateOf(phase), currentTask: phase.name === 'working' ? phase.taskId : null }
+  const route = routeMessage(message, now)
+  if (route.kind === 'run') return await attempt(claimed, message, route, tools)
+  await answer(claimed, message, route, tools)
   return { kind: route.kind === 'drain' ? 'drain' : 'no-run' }
 }
 
-async function putAside(raw: string, detail: string, tools: AttemptTools): Promise<Handled> {
+async function putAside(claimed: Claimed, detail: string, tools: AttemptTools): Promise<Handled> {
   const { lease, write, emit } = tools
-  const deadLetterId = await write(() => putAsideMessage(lease, raw, { reason: 'bad-task', detail }))
-  emit({ type: 'message-put-aside', deadLetterId, detail })
+  const deadLetterId = await write(() => putAsideMessage(lease, claimed, { reason: 'bad-task', detail }))
+  if (deadLetterId !== null) emit({ type: 'message-put-aside', deadLetterId, detail })
   return { kind: 'no-run' }
 }
 
 async function answer(
-  raw: string,
+  claimed: Claimed,
   message: Message,
   route: Exclude<Route, { kind: 'run' }>,
   { lease, write, emit }: AttemptTools,
@@ -93,14 +115,15 @@ async function answer(
   const kind = message.body.type
   const { from } = message
   if (route.kind === 'note') {
-    await write(() => acknowledgeMessage(lease, raw, { note: route.text }))
+    await write(() => acknowledgeMessage(lease, claimed, { note: route.text }))
     emit({ type: 'message-noted', kind, from })
   } else if (route.kind === 'answer') {
     const reply = { to: from, raw: encodeReply(message, route.body, lease) }
-    await write(() => acknowledgeMessage(lease, raw, { reply }))
-    emit({ type: 'message-answered', kind, to: from })
+    // Whoever takes up what is in flight may have answered it already.
+    if (await write(() => acknowledgeMessage(lease, claimed, { reply })))
+      emit({ type: 'message-answered', kind, to: from })
   } else {
-    await write(() => acknowledgeMessage(lease, raw))
+    await write(() => acknowledgeMessage(lease, claimed))
     if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
   }
 }
@@ -112,18 +135,24 @@ function encodeReply(message: Message, body: MessageBody, lease: Lease): string 
 }
 
 async function attempt(
-  raw: string,
+  claimed: Claimed,
   message: Message,
   route: Extract<Route, { kind: 'run' }>,
   tools: AttemptTools,
 ): Promise<Handled> {
   const { lease, lifecycle, write } = tools
   const { taskId, description } = route
-  if (description?.trim() === '') return await putAside(raw, 'The message has no text', tools)
-  const start = { raw, taskId, startId: newId(), cli: tools.cli, ...(description ? { description } : {}) }
+  if (description?.trim() === '') return await putAside(claimed, 'The message has no text', tools)
+  const start = {
+    digest: claimed.digest,
+    taskId,
+    startId: newId(),
+    cli: tools.cli,
+    ...(description ? { description } : {}),
+  }
   const started = await write(() => startTask(lease, start))
-  if (started.kind !== 'started') return await skip(raw, taskId, started, tools)
-  const work: Work = { raw, message, route, started }
+  if (started.kind !== 'started') return await skip(claimed, taskId, started, tools)
+  const work: Work = { claimed, message, route, started }
   const cancel = new AbortController()
   lifecycle.enter({ name: 'working', taskId, cancel })
   let handled: Handled = { kind: 'no-run' }
@@ -137,21 +166,21 @@ async function attempt(
 }
 
 interface Work {
-  readonly raw: string
+  readonly claimed: Claimed
   readonly message: Message
   readonly route: Extract<Route, { kind: 'run' }>
   readonly started: Extract<Started, { kind: 'started' }>
 }
 
 async function skip(
-  raw: string,
+  claimed: Claimed,
   taskId: Id,
   why: Exclude<Started, { kind: 'started' }>,
   tools: AttemptTools,
 ): Promise<Handled> {
-  if (why.kind === 'missing') return await putAside(raw, `The task ${taskId} has no record`, tools)
+  if (why.kind === 'missing') return await putAside(claimed, `The task ${taskId} has no record`, tools)
   if (why.kind === 'unreadable') {
-    return await putAside(raw, `The record of task ${taskId} is a ${why.type}, not a hash`, tools)
+    return await putAside(claimed, `The key of task ${taskId} holds no record: ${why.type}`, tools)
   }
   const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
   tools.emit({ type: 'task-skipped', taskId, why: words })
@@ -166,12 +195,14 @@ async function runTask(work: Work, cancelled: AbortSignal, tools: AttemptTools):
     return { kind: 'failed', reason: 'bad-task', detail: 'The task has no text', facts }
   }
   const { role, roleInstructions } = tools
+  const mission = missionKind(task.tags)
   const prompt = composePrompt({
     description: task.description,
     tags: task.tags,
     notes,
     ...(role ? { role } : {}),
     ...(roleInstructions ? { roleInstructions } : {}),
+    ...(mission ? { ending: missionEnding(mission) } : {}),
   })
   const end = AbortSignal.any([cancelled, tools.control.halting])
   return await tools.run({ taskId: task.id, attempt: number, prompt, end })
@@ -207,25 +238,28 @@ async function settle(
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
 ): Promise<void> {
-  const { started, raw } = work
+  const { started, claimed } = work
   const taskId = started.task.id
-  const reply = work.route.description === undefined ? null : replyBody(work, end)
+  const { state, letter } = await endMissionTask(started.task, end, tools.mission)
   const settlement = {
-    raw,
+    digest: claimed.digest,
     taskId,
     settleId: newId(),
-    state: end.state,
+    state,
     result: end.result,
     notesUsed: started.notes.length,
     extras: extrasOf(work, end, tools),
-    eventMessage: end.eventMessage,
-    activity: end.activity,
+    eventMessage:
+      state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
+    activity: state === 'running' ? '⏳ left running for the conductor' : end.activity,
     ...(end.reason ? { reason: end.reason } : {}),
-    ...(reply
-      ? { reply: { to: work.message.from, raw: encodeReply(work.message, reply, tools.lease) } }
-      : {}),
+    ...replyOf(work, end, letter, tools.lease),
   }
   const settled = await tools.write(() => settleTask(tools.lease, settlement))
+  if (state === 'running' && settled.kind === 'ok') {
+    tools.emit({ type: 'task-left-running', taskId, letter: letter ?? '' })
+    return
+  }
   tools.emit({
     type: 'task-settled',
     taskId,
@@ -234,15 +268,37 @@ async function settle(
     durationMs: Math.round(end.facts.durationMs),
     result: end.result,
     ...(end.reason ? { reason: end.reason } : {}),
-    ...overruledBy(settled),
+    ...overruledBy(settled, end.state),
   })
 }
 
-function overruledBy(settled: Settled): {
+function overruledBy(
+  settled: Settled,
+  wanted: 'completed' | 'failed' | 'cancelled',
+): {
   overruled?: 'gone' | Extract<Settled, { kind: 'ended' }>['state']
 } {
-  if (settled.kind === 'ok') return {}
+  if (settled.kind === 'ok' || (settled.kind === 'ended' && settled.state === wanted)) return {}
   return { overruled: settled.kind === 'gone' ? 'gone' : settled.state }
+}
+
+/** The message that goes out with the settle: to the conductor of a mission, or to whoever asked. */
+function replyOf(
+  work: Work,
+  end: Extract<Decision, { kind: 'settle' }>,
+  letter: string | undefined,
+  lease: Lease,
+): { reply?: { to: Id; raw: string } } {
+  if (letter !== undefined) {
+    const body = { type: 'query', question: letter } as const
+    const createdAt = new Date().toISOString()
+    const message = newMessage({ from: lease.agentId, to: SUPERVISOR_ID, body, createdAt })
+    return { reply: { to: SUPERVISOR_ID, raw: encodeMessage(message) } }
+  }
+  // A message to oneself needs no answer: it would be a note in the next prompt.
+  if (work.route.description === undefined || work.message.from === lease.agentId) return {}
+  const raw = encodeReply(work.message, replyBody(work, end), lease)
+  return { reply: { to: work.message.from, raw } }
 }
 
 /** A sender whose message carried its own text gets the answer; one who assigned a task reads its record. */
@@ -273,7 +329,7 @@ async function giveBack(
   { lease, write, emit }: AttemptTools,
 ): Promise<void> {
   const taskId = work.started.task.id
-  const release = { raw: work.raw, taskId, releaseId: newId(), counted: true, ...back }
+  const release = { digest: work.claimed.digest, taskId, releaseId: newId(), counted: true, ...back }
   await write(() => releaseTask(lease, release))
   emit({ type: 'task-released', taskId, why: back.message })
 }

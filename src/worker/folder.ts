@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs'
+import { lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
+import { basename, join } from 'node:path'
 
 /**
  * Makes folders, outer ones first. Not with `recursive`: where the system answers ENOENT for a new folder, as below /proc, that
@@ -11,5 +12,33 @@ export function makeFolders(...paths: readonly string[]): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
+  }
+}
+
+/**
+ * Makes the agent's log file show the log of the task in hand: `tt status --deep` shows its end. A file that an earlier
+ * `tt spawn` of this name left stays as it is.
+ */
+export function linkLog(townRoot: string, agentName: string, logPath: string): void {
+  const path = join(townRoot, '.tt', 'logs', `${agentName}.log`)
+  try {
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile()) return
+    rmSync(path, { force: true })
+    symlinkSync(basename(logPath), path)
+  } catch {
+    // It is for those who look with tt; a run does not depend on it.
+  }
+}
+
+/**
+ * Makes the log file of an agent young, where there is one: `tt recover` judges by its time then, not by the heartbeat, and takes
+ * the agent for dead after 120 s.
+ */
+export function touchLog(townRoot: string, agentName: string): void {
+  const now = new Date()
+  try {
+    utimesSync(join(townRoot, '.tt', 'logs', `${agentName}.log`), now, now)
+  } catch {
+    // There is none, or it is not ours to touch: then the heartbeat counts, or nothing can be done.
   }
 }

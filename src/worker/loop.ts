@@ -1,8 +1,9 @@
 import { backoffMs } from '../base/backoff.ts'
+import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Emit } from '../domain/worker-event.ts'
-import type { Claim } from '../store/inbox.ts'
+import type { Claim, Claimed } from '../store/inbox.ts'
 import type { Handled } from './attempt.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -15,13 +16,17 @@ export interface LoopTools {
   /** Says what is missing for a run, or null. */
   readonly inspect: () => Promise<Trouble | null>
   readonly claim: () => Promise<Claim>
-  readonly handle: (raw: string) => Promise<Handled>
-  /** Waits until there may be something to claim. */
-  readonly wait: () => Promise<void>
+  readonly handle: (claimed: Claimed) => Promise<Handled>
+  /** Looks for work beyond the inbox; true when there is something to claim now. */
+  readonly fetchWork: () => Promise<boolean>
+  /** Waits until there may be something to claim; `rung` ends the wait. */
+  readonly wait: (rung: AbortSignal) => Promise<void>
   readonly sayBroken: (trouble: Trouble) => Promise<void>
   readonly sayIdle: () => Promise<void>
   readonly lifecycle: Lifecycle
   readonly control: Control
+  /** Rings when somebody wants to be heard at once. */
+  readonly bell: Bell
   readonly emit: Emit
   /** True: the loop ends when there is nothing to claim. */
   readonly once: boolean
@@ -42,6 +47,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       if (tools.once) return 'broken'
       continue
     }
+    const rung = tools.bell.next
     const claim = await tools.claim()
     // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
     if (tools.control.draining.aborted) break
@@ -50,7 +56,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       tools.emit({ type: 'resumed' })
     }
     if (claim.kind === 'message') {
-      const handled = await tools.handle(claim.raw)
+      const handled = await tools.handle(claim)
       if (handled.kind === 'drain') tools.control.drain('shutdown message')
       if (handled.kind === 'ran') {
         rounds += 1
@@ -64,20 +70,25 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       }
       continue
     }
-    const end = await rest(claim.kind, tools)
+    const end = await rest(claim.kind, rung, tools)
     if (end) return end
   }
   return 'drained'
 }
 
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
-async function rest(kind: Exclude<Claim['kind'], 'message'>, tools: LoopTools): Promise<LoopEnd | null> {
+async function rest(
+  kind: Exclude<Claim['kind'], 'message'>,
+  rung: AbortSignal,
+  tools: LoopTools,
+): Promise<LoopEnd | null> {
   const { lifecycle, control, emit } = tools
   if (lifecycle.phase.name === 'broken') await mend(tools)
   switch (kind) {
     case 'empty':
+      if (await tools.fetchWork()) return null
       if (tools.once) return 'empty'
-      await tools.wait()
+      await tools.wait(rung)
       return null
     case 'paused':
       if (lifecycle.phase.name !== 'paused') {
@@ -85,7 +96,7 @@ async function rest(kind: Exclude<Claim['kind'], 'message'>, tools: LoopTools): 
         emit({ type: 'paused' })
       }
       if (tools.once) return 'paused'
-      await sleep(PAUSE_POLL_MS, control.draining)
+      await sleep(PAUSE_POLL_MS, control.draining, rung)
       return null
     case 'stopping':
       control.drain('stop requested')

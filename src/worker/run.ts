@@ -17,7 +17,7 @@ import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
 import type { Job } from './attempt.ts'
 import type { EndWhy } from './control.ts'
-import { makeFolders } from './folder.ts'
+import { linkLog, makeFolders, touchLog } from './folder.ts'
 import { Transcript } from './transcript.ts'
 
 /** What keeps a run from starting at all. */
@@ -34,6 +34,8 @@ export interface RunnerOptions {
   readonly lease: Lease
   readonly env: NodeJS.ProcessEnv
   readonly passEnv: readonly string[]
+  /** Stops the tree of the run while the agent is paused; null: it goes on. */
+  readonly pauseSignal: 'SIGSTOP' | 'SIGTSTP' | null
   readonly limits: { readonly wallMs: number; readonly stallMs: number; readonly killGraceMs: number }
   readonly emit: Emit
 }
@@ -43,6 +45,10 @@ export interface Runner {
   inspect(): Promise<Trouble | null>
   /** Runs the CLI on a prompt, to the end of its last process. */
   run(job: Job): Promise<Outcome>
+  /** Stops or continues what runs now, where a pause is to reach it. */
+  setPaused(paused: boolean): void
+  /** Shows a sign of life outside of Redis as well, for `tt recover`. */
+  signOfLife(): void
   /** Kills what runs now at once, for a daemon that exits this moment. */
   kill(): void
   /** Where the output of a task is kept on this machine. */
@@ -51,7 +57,7 @@ export interface Runner {
 
 /** Makes the runner of one CLI in one folder. */
 export function createRunner(options: RunnerOptions): Runner {
-  const { profile, townRoot } = options
+  const { profile, townRoot, pauseSignal, lease } = options
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
   const logPath = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
   let current: AgentProcess | null = null
@@ -61,6 +67,10 @@ export function createRunner(options: RunnerOptions): Runner {
   return {
     inspect: () => inspect(options, cwd),
     run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId), onStart }),
+    setPaused: (paused) => {
+      if (pauseSignal !== null) current?.setPaused(paused ? pauseSignal : null)
+    },
+    signOfLife: () => touchLog(townRoot, lease.agentName),
     kill: () => current?.kill(),
     logPath,
   }
@@ -155,6 +165,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
     },
   })
   onStart(child)
+  linkLog(options.townRoot, lease.agentName, logPath)
   const onEnd = () => child.end(job.end.reason as EndWhy)
   if (job.end.aborted) onEnd()
   else job.end.addEventListener('abort', onEnd, { once: true })

@@ -1,17 +1,22 @@
 import { unlessAborted } from '../base/abort.ts'
+import type { Bell } from '../base/bell.ts'
 import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
+import type { Id } from '../domain/ids.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { leaveTown, setAgentState } from '../store/agents.ts'
 import { abandonRedis, isPassing, type Redis } from '../store/connection.ts'
 import { claimMessage, waitForMessage } from '../store/inbox.ts'
 import { Forgotten, type Lease, LeaseLost, pulse } from '../store/lease.ts'
-import { type AttemptTools, handleMessage } from './attempt.ts'
+import { getTask } from '../store/tasks.ts'
+import { type AttemptTools, answerAtOnce, handleMessage } from './attempt.ts'
+import { takeFromBacklog } from './backlog.ts'
 import type { Control } from './control.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
+import type { MissionTools } from './mission.ts'
 import type { Trouble } from './run.ts'
 
 /** How long one wait for a message lasts; between two waits the urgent list, a pause and a stop are looked at. */
@@ -25,12 +30,25 @@ export interface WorkerOptions {
   readonly lease: Lease
   /** A connection of its own for the blocking wait. */
   readonly blocking: Redis
+  /** Rings when somebody wants to be heard at once. */
+  readonly bell: Bell
+  /** Called beside every sign of life that Redis gets. */
+  readonly onAlive: () => void
+  /** Tells the run in hand whether the agent is paused. */
+  readonly onPaused: (paused: boolean) => void
   readonly control: Control
   readonly emit: Emit
   readonly once: boolean
   readonly maxRounds: number
+  /** Take tasks from the backlog when the inbox is empty. */
+  readonly claimBacklog: boolean
   readonly inspect: () => Promise<Trouble | null>
-  readonly attempt: Pick<AttemptTools, 'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'>
+  readonly attempt: Pick<
+    AttemptTools,
+    'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'
+  > & {
+    readonly report: MissionTools['report']
+  }
 }
 
 /** How a worker ended. */
@@ -43,11 +61,16 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const [ending, over, parted] = [new AbortController(), new AbortController(), new AbortController()]
   const redis = patientWith(options, parted.signal)
   tellEnds(options, lifecycle, redis)
+  const attempt = attemptTools(options, lifecycle, redis)
   const heart = keepHeartbeat({
     pulse: (beat) => redis.once(() => pulse(lease, beat)),
+    answerOne: (look) => redis.once(() => answerAtOnce(look, attempt)),
+    onPaused: options.onPaused,
+    onAlive: options.onAlive,
     leaseMs: lease.leaseMs,
     lifecycle,
     control,
+    bell: options.bell,
     signal: ending.signal,
   })
   const parting = partFromAbsentRedis(options, lifecycle, {
@@ -55,7 +78,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     over: over.signal,
     parted,
   })
-  const loop = runLoop(loopTools(options, lifecycle, redis))
+  const loop = runLoop(loopTools(options, attempt, redis))
   try {
     const end = await Promise.race([loop, heart.then(() => 'drained' as const)])
     // A beat after the lease was given up would look like a lost lease.
@@ -143,22 +166,31 @@ function tellEnds({ control, emit, lease }: WorkerOptions, lifecycle: Lifecycle,
   halting.addEventListener('abort', () => emit({ type: 'halting', why: String(halting.reason) }), once)
 }
 
-function loopTools(
-  options: WorkerOptions,
-  lifecycle: Lifecycle,
-  redis: Patience,
-): Parameters<typeof runLoop>[0] {
-  const { lease, blocking, control, emit } = options
+function attemptTools(options: WorkerOptions, lifecycle: Lifecycle, redis: Patience): AttemptTools {
+  const { lease, control, emit } = options
   // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
   const write = redis.until(control.halting)
+  const { report, ...attempt } = options.attempt
+  const mission = { report, read: (id: Id) => write(() => getTask(lease.redis, lease.town, id)) }
+  return { ...attempt, mission, lease, lifecycle, control, emit, write }
+}
+
+function loopTools(
+  options: WorkerOptions,
+  attempt: AttemptTools,
+  redis: Patience,
+): Parameters<typeof runLoop>[0] {
+  const { lease, blocking, control, emit, bell } = options
+  const { lifecycle } = attempt
   const between = redis.until(control.draining)
-  const attempt: AttemptTools = { ...options.attempt, lease, lifecycle, control, emit, write }
   return {
     inspect: options.inspect,
     claim: () => between(() => claimMessage(lease)),
-    handle: (raw) => handleMessage(raw, attempt),
-    wait: async () => {
-      await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining))
+    handle: (claimed) => handleMessage(claimed, attempt),
+    fetchWork: async () =>
+      options.claimBacklog && (await between(() => takeFromBacklog(lease, options.attempt.role))),
+    wait: async (rung) => {
+      await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
     },
     sayBroken: ({ detail }) =>
       between(() =>
@@ -168,6 +200,7 @@ function loopTools(
       between(() => setAgentState(lease, { state: 'idle', message: 'ready', keep: ['paused', 'draining'] })),
     lifecycle,
     control,
+    bell,
     emit,
     once: options.once,
     maxRounds: options.maxRounds,

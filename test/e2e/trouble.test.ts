@@ -4,27 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { encodeMessage, newMessage } from '../../src/domain/message.ts'
 import { findAgent } from '../../src/store/agents.ts'
-import { assignTask, getTask } from '../../src/store/tasks.ts'
-import { type Daemon, makeTown, processLives, type TestTown, useClosers } from '../rig/daemon.ts'
-import { type FakeAgents, listenForFakeAgents } from '../rig/fake-agent.ts'
+import { getTask } from '../../src/store/tasks.ts'
+import { type Daemon, processLives, type TestTown, useClosers } from '../rig/daemon.ts'
+import { assign, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
 const onClose = useClosers()
-
-async function scene(table = ''): Promise<{ town: TestTown; agents: FakeAgents }> {
-  const agents = await listenForFakeAgents()
-  onClose(() => agents.close())
-  const town = await makeTown(agents.toml(table), agents.env)
-  onClose(() => town.close())
-  return { town, agents }
-}
-
-async function assign(town: TestTown): Promise<string> {
-  const redis = await town.redis()
-  const agent = await findAgent(redis, town.keys, 'worker-1')
-  const task = { description: 'x', tags: [], priority: 'normal' } as const
-  return (await assignTask(redis, town.keys, agent.id, task)).taskId
-}
+const scene = useScene(onClose)
 
 const redisPid = async (town: TestTown) => Number(await readFile(join(town.root, '.tt', 'redis.pid'), 'utf8'))
 
@@ -36,7 +22,7 @@ describe('a worker that slept while another one took its name', () => {
   it('ends its own run, writes nothing and leaves the run of the other alone', async () => {
     const { town, agents } = await scene()
     const sleeper = await town.worker('--cli', 'fake', '--lease-ms', '1000', '--kill-grace', '500ms')
-    const id = await assign(town)
+    const id = await assign(town, 'x')
     const first = await agents.next()
     sleeper.signal('SIGSTOP')
     const redis = await town.redis()
@@ -71,9 +57,9 @@ describe('a Redis that is frozen', () => {
 
 describe('a Redis that is gone when the result is there', () => {
   it('is not waited for after the second signal, and the next start takes the task up', async () => {
-    const { town, agents } = await scene('[redis]\npersist = true')
+    const { town, agents } = await scene({ table: '[redis]\npersist = true' })
     const daemon = await town.worker('--cli', 'fake', '--kill-grace', '500ms')
-    const id = await assign(town)
+    const id = await assign(town, 'x')
     const run = await agents.next()
     const redis = await town.redis()
     await redis.config('SET', 'appendfsync', 'always')
@@ -104,7 +90,7 @@ describe('a Redis that refuses writes', () => {
   it('is asked again until it takes the result', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake')
-    const id = await assign(town)
+    const id = await assign(town, 'x')
     const run = await agents.next()
     const redis = await town.redis()
     await redis.config('SET', 'maxmemory', '1')
@@ -128,7 +114,7 @@ describe('a Redis that lost its data', () => {
       async () => (await redis.keys(`tt:${town.keys.town}:agent:*`)).length === 1,
       'it is registered again',
     )
-    const id = await assign(town)
+    const id = await assign(town, 'x')
     const run = await agents.next()
     await run.stdout('ok')
     await run.exit(0)
@@ -145,17 +131,17 @@ describe('a Redis that lost its data', () => {
   })
 })
 
-describe('a task record that is no hash', () => {
-  it.each(['string', 'list'])(
-    'but a %s is put aside with its reason, and the next task runs',
+describe('the key of a task', () => {
+  it.each(['text that is no JSON object', 'list'])(
+    'that holds no record but %s puts the message aside with its reason, and the next task runs',
     async (kind) => {
       const { town, agents } = await scene()
       const daemon = await town.worker('--cli', 'fake')
       const redis = await town.redis()
       const agent = await findAgent(redis, town.keys, 'worker-1')
       const id = newId()
-      if (kind === 'string') await redis.set(town.keys.task(id), '{}')
-      else await redis.rpush(town.keys.task(id), 'x')
+      if (kind === 'list') await redis.rpush(town.keys.task(id), 'x')
+      else await redis.set(town.keys.task(id), 'x')
       const body = { type: 'task_assign', task_id: id } as const
       const message = newMessage({
         from: SUPERVISOR_ID,
@@ -164,8 +150,8 @@ describe('a task record that is no hash', () => {
         createdAt: new Date().toISOString(),
       })
       await redis.rpush(town.keys.agent(agent.id).inbox, encodeMessage(message))
-      await daemon.says(new RegExp(`The record of task ${id} is a ${kind}, not a hash`))
-      await assign(town)
+      await daemon.says(new RegExp(`The key of task ${id} holds no record: ${kind}`))
+      await assign(town, 'x')
       const run = await agents.next()
       await run.exit(1)
     },
@@ -176,7 +162,7 @@ describe('signals', () => {
   async function working(...flags: string[]): Promise<{ daemon: Daemon; pid: number }> {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', ...flags)
-    await assign(town)
+    await assign(town, 'x')
     const run = await agents.next()
     await run.ignoreTerm()
     return { daemon, pid: run.hello.pid }

@@ -1,65 +1,17 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
-import { decodeMessage, encodeMessage, type MessageBody, newMessage } from '../../src/domain/message.ts'
-import type { Task } from '../../src/domain/task.ts'
-import { findAgent, getAgent } from '../../src/store/agents.ts'
+import { newId } from '../../src/domain/ids.ts'
+import { decodeMessage } from '../../src/domain/message.ts'
+import { getAgent } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
-import { assignTask, getTask } from '../../src/store/tasks.ts'
-import { makeTown, processLives, type TestTown, useClosers } from '../rig/daemon.ts'
-import { type FakeAgents, listenForFakeAgents } from '../rig/fake-agent.ts'
+import { getTask } from '../../src/store/tasks.ts'
+import { processLives, useClosers } from '../rig/daemon.ts'
+import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
 const onClose = useClosers()
-
-interface Scene {
-  readonly town: TestTown
-  readonly agents: FakeAgents
-}
-
-/** A town whose CLI is the fake agent. */
-async function scene(options: { table?: string; env?: object } = {}): Promise<Scene> {
-  const agents = await listenForFakeAgents()
-  onClose(() => agents.close())
-  const town = await makeTown(agents.toml(options.table), { ...agents.env, ...options.env })
-  onClose(() => town.close())
-  return { town, agents }
-}
-
-async function agentOf(town: TestTown, name = 'worker-1') {
-  return await findAgent(await town.redis(), town.keys, name)
-}
-
-async function assign(town: TestTown, description: string, name = 'worker-1'): Promise<string> {
-  const redis = await town.redis()
-  const agent = await findAgent(redis, town.keys, name)
-  const task = { description, tags: [], priority: 'normal' } as const
-  return (await assignTask(redis, town.keys, agent.id, task)).taskId
-}
-
-async function taskThat(
-  town: TestTown,
-  id: string,
-  is: (task: Task) => boolean,
-  what: string,
-): Promise<Task> {
-  const redis = await town.redis()
-  return await until(async () => {
-    const task = await getTask(redis, town.keys, id)
-    return task && is(task) ? task : null
-  }, `the task ${what}`)
-}
-
-const ended = (town: TestTown, id: string) =>
-  taskThat(town, id, ({ state }) => ['completed', 'failed', 'cancelled'].includes(state), 'has ended')
-
-async function push(town: TestTown, body: MessageBody, from = SUPERVISOR_ID): Promise<string> {
-  const { id } = await agentOf(town)
-  const message = newMessage({ from, to: id, body, createdAt: new Date().toISOString() })
-  await (await town.redis()).rpush(town.keys.agent(id).inbox, encodeMessage(message))
-  return message.id
-}
+const scene = useScene(onClose)
 
 describe('a task', () => {
   it('goes from assigned over running to completed, with its result and what is known of the run', async () => {

@@ -52,11 +52,11 @@ async function assign(lease: Lease, description = 'Do X'): Promise<string> {
 async function start(lease: Lease, taskId: string) {
   const claim = await claimMessage(lease)
   if (claim.kind !== 'message') throw new Error(`claimed nothing: ${claim.kind}`)
-  const { raw } = claim
-  await startTask(lease, { raw, taskId, startId: newId(), cli: 'demo' })
+  const { digest } = claim
+  await startTask(lease, { digest, taskId, startId: newId(), cli: 'demo' })
   return (state: 'completed' | 'failed', result: string) =>
     settleTask(lease, {
-      raw,
+      digest,
       taskId,
       settleId: newId(),
       state,

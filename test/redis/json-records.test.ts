@@ -44,8 +44,8 @@ async function startOne(lease: Lease, task: Parameters<typeof assignTask>[3] = N
   const { taskId } = await assignTask(here.redis, town, lease.agentId, task)
   const claim = await claimMessage(lease)
   if (claim.kind !== 'message') throw new Error(`claimed nothing: ${claim.kind}`)
-  const started = await startTask(lease, { raw: claim.raw, taskId, startId: newId(), cli: 'demo' })
-  return { raw: claim.raw, taskId, started }
+  const started = await startTask(lease, { digest: claim.digest, taskId, startId: newId(), cli: 'demo' })
+  return { digest: claim.digest, taskId, started }
 }
 
 const END = { notesUsed: 0, eventMessage: 'done', activity: 'completed' }
@@ -64,7 +64,7 @@ describe('records as JSON strings', () => {
       pid: 42,
       created_at: expect.stringMatching(/^\d{4}-.*Z$/),
     })
-    const { raw, taskId, started } = await startOne(lease)
+    const { digest, taskId, started } = await startOne(lease)
     expect(started).toMatchObject({
       kind: 'started',
       attempt: 1,
@@ -77,7 +77,15 @@ describe('records as JSON strings', () => {
       task: 'running',
     })
     const extras = { toolCalls: 2, costUsd: 0.25, resultTruncated: true, log: '/logs/x.log' }
-    const end = { ...END, raw, taskId, settleId: newId(), state: 'completed', result: 'ok', extras } as const
+    const end = {
+      ...END,
+      digest,
+      taskId,
+      settleId: newId(),
+      state: 'completed',
+      result: 'ok',
+      extras,
+    } as const
     expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
     expect(await record(town.task(taskId))).toMatchObject({
       state: 'completed',
@@ -134,7 +142,12 @@ describe('records as JSON strings', () => {
     const key = town.task(fields.id)
     await here.redis.set(key, JSON.stringify(fields))
     const hashLease = { ...lease, town: here.town }
-    const started = await startTask(hashLease, { raw: 'x', taskId: fields.id, startId: newId(), cli: 'demo' })
+    const started = await startTask(hashLease, {
+      digest: 'x',
+      taskId: fields.id,
+      startId: newId(),
+      cli: 'demo',
+    })
     expect(started).toMatchObject({ kind: 'started', task: { tags: ['a'] } })
     expect(started.kind === 'started' && started.task).not.toHaveProperty('parentId')
     expect(await record(key)).toMatchObject({
@@ -143,7 +156,7 @@ describe('records as JSON strings', () => {
       started_at: expect.stringMatching(/Z$/),
     })
     const back = {
-      raw: 'x',
+      digest: 'x',
       taskId: fields.id,
       releaseId: newId(),
       agentState: 'idle',
@@ -178,7 +191,7 @@ describe('a key that is no record', () => {
     const lease = await register()
     const taskId = newId()
     await here.redis.set(town.task(taskId), text)
-    expect(await startTask(lease, { raw: 'x', taskId, startId: newId(), cli: 'demo' })).toEqual({
+    expect(await startTask(lease, { digest: 'x', taskId, startId: newId(), cli: 'demo' })).toEqual({
       kind: 'unreadable',
       type: kind,
     })

@@ -181,7 +181,7 @@ describe('cancelling', () => {
       result: 'not needed',
       reason: 'cancelled',
     })
-    const start = { raw: 'x', taskId, startId: newId(), cli: 'demo' }
+    const start = { digest: 'x', taskId, startId: newId(), cli: 'demo' }
     expect(await startTask(lease, start)).toEqual({ kind: 'ended', state: 'cancelled' })
     expect(await cancelTask(here.redis, here.town, taskId, 'again')).toEqual({
       kind: 'ended',
@@ -193,7 +193,7 @@ describe('cancelling', () => {
 
   it('wakes the worker that runs it, and its next beat sees it', async () => {
     const { taskId } = await assignTask(here.redis, here.town, lease.agentId, task)
-    await startTask(lease, { raw: 'x', taskId, startId: newId(), cli: 'demo' })
+    await startTask(lease, { digest: 'x', taskId, startId: newId(), cli: 'demo' })
     const { heard, close } = await listen()
     try {
       expect(await cancelTask(here.redis, here.town, taskId, 'stop')).toMatchObject({ before: 'running' })

@@ -10,7 +10,7 @@ import {
   setAgentState,
 } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
-import { acknowledgeMessage, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
+import { acknowledgeMessage, type Claimed, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
 import {
   assignTask,
@@ -37,20 +37,25 @@ async function assign(lease: Lease, description = 'Do X') {
   return (await assignTask(here.redis, here.town, lease.agentId, task)).taskId
 }
 
-async function claimAndStart(lease: Lease, taskId: string, startId = newId()) {
+async function claimed(lease: Lease): Promise<Claimed> {
   const claim = await claimMessage(lease)
   if (claim.kind !== 'message') throw new Error(`claimed nothing: ${claim.kind}`)
-  return { raw: claim.raw, started: await startTask(lease, { raw: claim.raw, taskId, startId, cli: 'demo' }) }
+  return claim
 }
 
-function settlement(raw: string, taskId: string, change: Partial<Settlement> = {}): Settlement {
+async function claimAndStart(lease: Lease, taskId: string, startId = newId()) {
+  const { raw, digest } = await claimed(lease)
+  return { raw, digest, started: await startTask(lease, { digest, taskId, startId, cli: 'demo' }) }
+}
+
+function settlement(digest: string, taskId: string, change: Partial<Settlement> = {}): Settlement {
   const fixed = {
     notesUsed: 0,
     extras: { toolCalls: 2, attempts: 1 },
     eventMessage: 'done',
     activity: 'completed',
   }
-  return { raw, taskId, settleId: newId(), state: 'completed', result: 'ok', ...fixed, ...change }
+  return { digest, taskId, settleId: newId(), state: 'completed', result: 'ok', ...fixed, ...change }
 }
 
 describe('registering', () => {
@@ -140,13 +145,13 @@ describe('the way of a task', () => {
   it('goes from assigned to running to completed and leaves nothing in flight', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw, started } = await claimAndStart(lease, taskId)
+    const { digest, started } = await claimAndStart(lease, taskId)
     expect(started).toMatchObject({ kind: 'started', attempt: 1, task: { state: 'running', tags: ['a'] } })
     expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({
       state: 'working',
       currentTask: taskId,
     })
-    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
     const task = await getTask(here.redis, here.town, taskId)
     expect(task).toMatchObject({ state: 'completed', result: 'ok', toolCalls: 2 })
     expect(Date.parse(task?.completedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(task?.startedAt ?? ''))
@@ -178,24 +183,24 @@ describe('the way of a task', () => {
     const lease = await register()
     await here.redis.rpush(lease.agent.inbox, 'later')
     await here.redis.lpush(lease.agent.urgent, 'first')
-    expect(await claimMessage(lease)).toEqual({ kind: 'message', raw: 'first' })
+    expect(await claimMessage(lease)).toMatchObject({ kind: 'message', raw: 'first' })
   })
 
   it('counts a start once when it is repeated with the same start id', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId, 'same')
-    const again = await startTask(lease, { raw, taskId, startId: 'same', cli: 'demo' })
+    const { digest } = await claimAndStart(lease, taskId, 'same')
+    const again = await startTask(lease, { digest, taskId, startId: 'same', cli: 'demo' })
     expect(again).toMatchObject({ kind: 'started', attempt: 1 })
-    const next = await startTask(lease, { raw, taskId, startId: 'other', cli: 'demo' })
+    const next = await startTask(lease, { digest, taskId, startId: 'other', cli: 'demo' })
     expect(next).toMatchObject({ kind: 'started', attempt: 2 })
   })
 
   it('settles once when the settle is repeated', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId)
-    const end = settlement(raw, taskId)
+    const { digest } = await claimAndStart(lease, taskId)
+    const end = settlement(digest, taskId)
     expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
     expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
     expect((await getAgent(here.redis, here.town, lease.agentId))?.tasksCompleted).toBe(1)
@@ -204,9 +209,9 @@ describe('the way of a task', () => {
   it('keeps the end that the CLI wrote itself', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId)
+    const { digest } = await claimAndStart(lease, taskId)
     await here.redis.hset(here.town.task(taskId), { state: 'completed', result: 'by tt' })
-    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'ended', state: 'completed' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ended', state: 'completed' })
     expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ result: 'by tt', toolCalls: 2 })
     expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
   })
@@ -214,9 +219,9 @@ describe('the way of a task', () => {
   it('does not make a deleted task again', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId)
+    const { digest } = await claimAndStart(lease, taskId)
     await here.redis.del(here.town.task(taskId))
-    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'gone' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'gone' })
     expect(await here.redis.exists(here.town.task(taskId))).toBe(0)
   })
 
@@ -237,7 +242,7 @@ describe('the way of a task', () => {
     expect(started).toEqual({ kind: 'elsewhere', agentId: other.agentId })
     await here.redis.del(other.agent.lease)
     await here.redis.rpush(mine.agent.inFlight, 'again')
-    const again = await startTask(mine, { raw: 'again', taskId, startId: newId(), cli: 'demo' })
+    const again = await startTask(mine, { digest: 'again', taskId, startId: newId(), cli: 'demo' })
     expect(again).toMatchObject({ kind: 'started', task: { assignedTo: mine.agentId } })
   })
 
@@ -246,7 +251,7 @@ describe('the way of a task', () => {
     const taskId = newId()
     await here.redis.rpush(lease.agent.inbox, 'm')
     await claimMessage(lease)
-    const start = { raw: 'm', taskId, startId: newId(), cli: 'demo' }
+    const start = { digest: 'm', taskId, startId: newId(), cli: 'demo' }
     expect(await startTask(lease, start)).toEqual({ kind: 'missing' })
     expect(await startTask(lease, { ...start, description: 'Say hi' })).toMatchObject({
       kind: 'started',
@@ -257,10 +262,10 @@ describe('the way of a task', () => {
   it('gives a task back at the head of the inbox, uncounted, with its session', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId)
+    const { raw, digest } = await claimAndStart(lease, taskId)
     const later = await assign(lease)
     const back = {
-      raw,
+      digest,
       taskId,
       releaseId: newId(),
       agentState: 'draining',
@@ -281,8 +286,9 @@ describe('the way of a task', () => {
   it('keeps what cannot be run in the dead letters with its text', async () => {
     const lease = await register()
     await here.redis.rpush(lease.agent.inbox, '{broken')
-    await claimMessage(lease)
-    const id = await putAsideMessage(lease, '{broken', { reason: 'bad-task', detail: 'not JSON' })
+    const message = await claimed(lease)
+    const id = (await putAsideMessage(lease, message, { reason: 'bad-task', detail: 'not JSON' })) ?? ''
+    expect(await putAsideMessage(lease, message, { reason: 'bad-task', detail: 'not JSON' })).toBeNull()
     const [entry] = (await here.redis.xrange(here.town.deadLetters, id, id)) as [string, string[]][]
     expect(entry?.[1]).toEqual(
       expect.arrayContaining(['message', '{broken', 'reason', 'bad-task', 'agent', 'worker-1']),
@@ -290,16 +296,45 @@ describe('the way of a task', () => {
     expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
   })
 
+  it('knows a message whose bytes are no UTF-8, and keeps them as they are', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const bytes = Buffer.from([0xff, 0xfe, 0x20, 0x6e])
+    await here.redis.lpush(lease.agent.inbox, bytes)
+    const id =
+      (await putAsideMessage(lease, await claimed(lease), { reason: 'bad-task', detail: 'not JSON' })) ?? ''
+    const [entry] = await here.redis.xrangeBuffer(here.town.deadLetters, id, id)
+    expect(entry?.[1]?.some((field) => field.equals(bytes))).toBe(true)
+    const { started, digest } = await claimAndStart(lease, taskId)
+    expect(started.kind).toBe('started')
+    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
+    expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
+  })
+
+  it('settles a task also where its answer, event and activity cannot be pushed', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    const asker = newId()
+    for (const key of [here.town.agent(asker).inbox, lease.agent.events, lease.agent.activity]) {
+      await here.redis.del(key)
+      await here.redis.set(key, 'no list and no stream')
+    }
+    const end = settlement(digest, taskId, { reply: { to: asker, raw: '{}' } })
+    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'completed' })
+    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'idle' })
+  })
+
   it('keeps a note until a settled run has used it', async () => {
     const lease = await register()
     const taskId = await assign(lease)
     await here.redis.lpush(lease.agent.inbox, 'info')
-    await claimMessage(lease)
-    await acknowledgeMessage(lease, 'info', { note: 'the API moved' })
-    const { raw, started } = await claimAndStart(lease, taskId)
+    await acknowledgeMessage(lease, await claimed(lease), { note: 'the API moved' })
+    const { digest, started } = await claimAndStart(lease, taskId)
     expect(started).toMatchObject({ notes: ['the API moved'] })
     await here.redis.rpush(lease.agent.notes, 'came later')
-    await settleTask(lease, settlement(raw, taskId, { notesUsed: 1 }))
+    await settleTask(lease, settlement(digest, taskId, { notesUsed: 1 }))
     expect(await here.redis.lrange(lease.agent.notes, 0, -1)).toEqual(['came later'])
   })
 })
@@ -308,24 +343,24 @@ describe('fencing', () => {
   it('refuses every write of a worker whose lease another one took', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId)
+    const { raw, digest } = await claimAndStart(lease, taskId)
     await here.redis.set(lease.agent.lease, 'somebody else')
     const before = await here.redis.hgetall(here.town.task(taskId))
     const writes = [
       () => claimMessage(lease),
-      () => startTask(lease, { raw, taskId, startId: newId(), cli: 'demo' }),
-      () => settleTask(lease, settlement(raw, taskId)),
+      () => startTask(lease, { digest, taskId, startId: newId(), cli: 'demo' }),
+      () => settleTask(lease, settlement(digest, taskId)),
       () =>
         releaseTask(lease, {
-          raw,
+          digest,
           taskId,
           releaseId: newId(),
           agentState: 'idle',
           counted: true,
           message: '',
         }),
-      () => acknowledgeMessage(lease, raw),
-      () => putAsideMessage(lease, raw, { reason: 'bad-task', detail: '' }),
+      () => acknowledgeMessage(lease, { raw, digest }),
+      () => putAsideMessage(lease, { raw, digest }, { reason: 'bad-task', detail: '' }),
       () => pulse(lease, { state: 'working', taskId, alive: true }),
       () => setAgentState(lease, { state: 'idle', message: '' }),
       () => leaveTown(lease, ''),
@@ -340,9 +375,9 @@ describe('the heartbeat', () => {
   it('takes a lease again that only ran out, and every write does', async () => {
     const lease = await register()
     const taskId = await assign(lease)
-    const { raw } = await claimAndStart(lease, taskId)
+    const { digest } = await claimAndStart(lease, taskId)
     await here.redis.del(lease.agent.lease)
-    expect(await settleTask(lease, settlement(raw, taskId))).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
     expect(await here.redis.get(lease.agent.lease)).toBe(lease.token)
   })
 
@@ -359,6 +394,19 @@ describe('the heartbeat', () => {
     await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
   })
 
+  it('says that Redis lost its data when what it has is older than this registration', async () => {
+    const before = await register()
+    const old = await here.redis.get(before.agent.owner)
+    await leaveTown(before, 'bye')
+    const lease = await register()
+    // As with a server that read a snapshot of an hour ago.
+    await here.redis.del(lease.agent.lease)
+    await here.redis.set(lease.agent.owner, old ?? '')
+    await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
+    await here.redis.set(lease.agent.lease, 'an old token')
+    await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
+  })
+
   it('takes a second goodbye, whose first reply got lost, for the same', async () => {
     const lease = await register()
     expect(await leaveTown(lease, 'bye')).toBe(0)
@@ -366,6 +414,17 @@ describe('the heartbeat', () => {
     expect(await leaveTown(lease, 'bye')).toBe(0)
     expect(await here.redis.xlen(lease.agent.events)).toBe(events)
   })
+
+  it.each(['stopped', 'idle', 'starting'])(
+    'puts %s right while a run is in hand, with any beat',
+    async (state) => {
+      const lease = await register()
+      await here.redis.hset(lease.agent.record, 'state', state)
+      const beat = await pulse(lease, { state: 'working', taskId: null, alive: false })
+      expect(beat).toMatchObject({ state: 'working' })
+      expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('working')
+    },
+  )
 
   it('puts a state right that a stale read brought back', async () => {
     const lease = await register()
@@ -378,7 +437,7 @@ describe('the heartbeat', () => {
     const lease = await register()
     await here.redis.hset(lease.agent.record, 'state', 'paused')
     const beat = await pulse(lease, { state: 'idle', taskId: null, alive: true })
-    expect(beat).toEqual({ kind: 'ok', state: 'paused', stopRequested: false, task: null })
+    expect(beat).toMatchObject({ kind: 'ok', state: 'paused', stopRequested: false, task: null })
     expect(await claimMessage(lease)).toEqual({ kind: 'paused' })
   })
 

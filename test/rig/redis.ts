@@ -10,7 +10,7 @@ import { type TownKeys, townKeys } from '../../src/store/keys.ts'
 import { until } from './until.ts'
 
 /** A real redis-server of the test's own on a unix socket. */
-interface TestRedis {
+export interface TestRedis {
   readonly socketPath: string
   readonly url: string
   readonly process: ChildProcess
@@ -20,7 +20,7 @@ interface TestRedis {
 }
 
 /** Starts redis-server in a folder of its own, without persistence. */
-async function startTestRedis(...extra: string[]): Promise<TestRedis> {
+export async function startTestRedis(...extra: string[]): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'tw-redis-'))
   const socketPath = join(dir, 'redis.sock')
   const options = ['--port', '0', '--unixsocket', socketPath, '--save', '', '--dir', dir, ...extra]

@@ -126,7 +126,7 @@ describe('readTownFile', () => {
   it('lists the known keys when none is near', () => {
     const { message, remedy } = errorOf('[worker]', 'colour = 1')
     expect(message).toBe('Unknown key worker.colour (FILE:2)')
-    expect(remedy).toMatch(/^Known keys of \[worker\]: cli, name, role, max_rounds, /)
+    expect(remedy).toMatch(/^Known keys of \[worker\]: cli, name, role, count, /)
   })
 
   it.each([

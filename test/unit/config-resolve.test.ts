@@ -52,6 +52,10 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   redisPersist: [true, '', undefined],
   logLevel: ['warn', 'error', 'fatal'],
   logFormat: ['json', 'pretty', 'auto'],
+  recordFormat: ['json', 'hash', 'json'],
+  pauseSignal: ['SIGSTOP', 'SIGTSTP', 'SIGSTOP'],
+  count: [2, '3', '4'],
+  claimBacklog: [true, 'true', true],
   json: [true, 'false', true],
 }
 

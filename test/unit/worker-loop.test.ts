@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { Bell } from '../../src/base/bell.ts'
 import type { WorkerEvent } from '../../src/domain/worker-event.ts'
 import type { Claim } from '../../src/store/inbox.ts'
 import type { Handled } from '../../src/worker/attempt.ts'
@@ -22,7 +23,7 @@ vi.mock('../../src/base/clock.ts', async (original) => ({
 beforeEach(() => void slept.splice(0))
 
 const NOT_INSTALLED: Trouble = { reason: 'not-installed', detail: 'no such program' }
-const message = (raw: string): Claim => ({ kind: 'message', raw })
+const message = (raw: string): Claim => ({ kind: 'message', raw, digest: raw })
 
 interface Script {
   /** What the claims find, in turn; then the loop is told to drain. */
@@ -52,11 +53,13 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
       if (!claim) control.drain('the script is over')
       return claim ?? { kind: 'empty' }
     },
-    handle: async (raw) => {
+    handle: async ({ raw }) => {
       steps.push(`handle ${raw}`)
       return (handled?.shift() as Handled | undefined) ?? { kind: 'ran' }
     },
     wait: async () => void steps.push('wait'),
+    bell: new Bell(),
+    fetchWork: async () => false,
     sayBroken: async ({ detail }) => void steps.push(`broken: ${detail}`),
     sayIdle: async () => void steps.push('idle'),
     lifecycle,

@@ -9,7 +9,8 @@ import { withTown } from '../with-town.ts'
 /** Pauses an agent. */
 export const interrupt: Command = {
   name: 'interrupt <agent>',
-  describe: 'Pause an agent: it finishes its run in hand and takes nothing more until it is resumed',
+  describe:
+    'Pause an agent: it takes nothing more until it is resumed; its run goes on unless --pause-signal',
   settings: ['town', 'redis'],
   flags: jsonFlag,
   build: agentPositional,
@@ -20,10 +21,7 @@ export const interrupt: Command = {
       const { before, state } = granted(agent, answer, () => 'there is nothing to pause')
       if (json) terminal.json({ id: agent.id, name: agent.name, state, before })
       else if (before === state) terminal.line(`${agent.name} was paused already`)
-      else {
-        const run = before === 'working' ? 'its run goes on, and then ' : ''
-        terminal.line(`${agent.name} is paused: ${run}it takes no task until it is resumed`)
-      }
+      else terminal.line(`${agent.name} is paused: it takes no task until it is resumed`)
       return EXIT.done
     }),
 }

@@ -1,28 +1,18 @@
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
-import { join } from 'node:path'
-import { sleep } from '../../base/clock.ts'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
 import { locateWorkdir } from '../../config/town.ts'
-import { WorkerError } from '../../domain/errors.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
 import { logEvent } from '../../observability/log-events.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
-import { probeVersion } from '../../process/probe.ts'
-import type { Profile } from '../../process/profile.ts'
-import { holderIsGone, processInfo } from '../../server/process-info.ts'
-import { registerAgent } from '../../store/agents.ts'
-import type { Redis } from '../../store/connection.ts'
 import { Control } from '../../worker/control.ts'
-import { createRunner, type Runner } from '../../worker/run.ts'
-import { type WorkerEnd, work } from '../../worker/worker.ts'
+import type { Runner } from '../../worker/run.ts'
+import type { WorkerEnd } from '../../worker/worker.ts'
 import type { Command, Invocation } from '../command.ts'
-import { type Context, describeTown, loadContext, type OpenTown, openTown } from '../context.ts'
+import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
+import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
 import { handleSignals } from '../shutdown.ts'
-import { VERSION } from '../version.ts'
 
 /** The main job: a worker that runs a coding CLI on the tasks of its inbox. */
 export const run: Command = {
@@ -44,14 +34,16 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     level: settings.logLevel,
     format: pretty ? 'pretty' : 'json',
     color: process.stderr.isTTY === true && !env.NO_COLOR,
-  }).child({ agent: settings.name })
+  })
   for (const warning of context.warnings) logger.warn(warning)
   const control = new Control()
   const closers = new Closers()
-  let runner: Runner | null = null
+  const runners = new Set<Runner>()
+  // A child has a level of its own.
+  const loggers: [Logger, ...Logger[]] = [logger]
   const signals = handleSignals(control, {
     drainMs: settings.drainTimeout,
-    onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, logger)),
+    onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, loggers)),
     onFirst: () => {
       if (pretty)
         terminal.note(
@@ -59,21 +51,25 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
         )
     },
     exit(code) {
-      runner?.kill()
+      for (const runner of runners) runner.kill()
       process.exit(code)
     },
   })
   closers.add(() => signals.close())
-  const emit = (event: WorkerEvent) => {
-    if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, terminal.style('gray', '│')))
-    else logEvent(logger, event)
-  }
-  const onRunner = (made: Runner) => {
-    runner = made
+  const several = settings.count > 1
+  const voiceOf = (agent: string) => {
+    const own = logger.child({ agent })
+    loggers.push(own)
+    const mark = terminal.style('gray', several ? `${agent} │` : '│')
+    const emit = (event: WorkerEvent) => {
+      if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, mark))
+      else logEvent(own, event)
+    }
+    return { logger: own, emit }
   }
   try {
-    const end = await serve({ context, profile, workdir, logger, control, emit, closers, env, onRunner })
-    return signals.forced() ?? exitCodeOf(end)
+    const ends = await hostAgents({ context, profile, workdir, control, closers, env, runners, voiceOf })
+    return signals.forced() ?? Math.max(...ends.map(exitCodeOf))
   } catch (error) {
     // A signal while the worker was still starting ends the wait for Redis; there is nothing to drain.
     if (error !== control.draining.reason) throw error
@@ -83,133 +79,15 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   }
 }
 
-const REGISTER_AGAIN_MS = 1000
-
-interface Service {
-  readonly context: Context
-  readonly profile: Profile
-  readonly workdir: string
-  readonly logger: Logger
-  readonly control: Control
-  readonly emit: (event: WorkerEvent) => void
-  readonly closers: Closers
-  readonly env: NodeJS.ProcessEnv
-  /** Gets the runner as soon as there is one, for an exit that waits for nothing. */
-  readonly onRunner: (runner: Runner) => void
-}
-
-/** Works until the worker ends. A Redis that lost its data gets the registration again. */
-async function serve(service: Service): Promise<WorkerEnd> {
-  const { context, profile, logger, control, emit, closers, env } = service
-  const { settings } = context
-  const town = await openTown(context, {
-    purpose: `worker:${settings.name}`,
-    lasting: true,
-    signal: control.draining,
-    onServer: ({ type, ...fields }) => logger.info({ event: type, ...fields }, type.replaceAll('-', ' ')),
-    onConnection: emit,
-  })
-  closers.add(() => town.close())
-  const blocking = await town.connect(`wait:${settings.name}`)
-  const cliVersion = (await probeVersion(profile, { env, signal: control.draining })) ?? undefined
-  control.draining.throwIfAborted()
-  for (;;) {
-    const end = await workOnce(service, { town, blocking, cliVersion })
-    if (end !== 'forgotten') return end
-    if (!(await sleep(REGISTER_AGAIN_MS, control.draining))) return 'drained'
-  }
-}
-
-interface Link {
-  readonly town: OpenTown
-  readonly blocking: Redis
-  readonly cliVersion: string | undefined
-}
-
-/** From one registration to its end. */
-async function workOnce(service: Service, { town, blocking, cliVersion }: Link): Promise<WorkerEnd> {
-  const { context, profile, workdir, logger, emit, env } = service
-  const { settings, place } = context
-  const { lease, isNew } = await register(context, profile, town)
-  emit({ type: 'registered', agentId: lease.agentId, name: lease.agentName, isNew })
-  logger.info({ agentId: lease.agentId, cli: profile.id, workdir }, `in town ${describeTown(context)}`)
-  const runner = createRunner({
-    profile,
-    workdir,
-    townRoot: place.root,
-    lease,
-    env,
-    passEnv: settings.passEnv,
-    limits: { wallMs: settings.taskTimeout, stallMs: settings.stallTimeout, killGraceMs: settings.killGrace },
-    emit,
-  })
-  service.onRunner(runner)
-  const { role } = settings
-  const roleInstructions = role ? readRole(place.root, role) : undefined
-  return await work({
-    lease,
-    blocking,
-    control: service.control.follow(),
-    emit,
-    once: settings.once,
-    maxRounds: settings.maxRounds,
-    inspect: runner.inspect,
-    attempt: {
-      cli: profile.id,
-      cliVersion,
-      role,
-      roleInstructions,
-      run: runner.run,
-      logPath: runner.logPath,
-    },
-  })
-}
-
-async function register(context: Context, profile: Profile, town: OpenTown) {
-  const { name, role, leaseMs } = context.settings
-  const host = hostname()
-  const startedAt = (await processInfo(process.pid))?.startedAt
-  const registered = await registerAgent(town.redis, town.keys, {
-    name,
-    cli: profile.id,
-    role,
-    leaseMs,
-    extra: {
-      host,
-      pid: process.pid,
-      ...(startedAt && { pid_started: startedAt }),
-      worker_version: VERSION,
-    },
-    isGone: (holder) => holderIsGone(holder, { hostname: host }),
-  })
-  if (registered.kind === 'registered') return registered
-  throw new WorkerError(
-    'name-in-use',
-    `The agent name ${name} is in use by a live worker: pid ${registered.pid} on ${registered.host} in town ${context.townName}`,
-    {
-      remedy:
-        `Give this one another name (--name worker-2), or stop that one: tinytown-worker kill ${name}. ` +
-        `If it died, its name is free in ${Math.ceil(registered.expiresInMs / 1000)} s`,
-    },
-  )
-}
-
-/** The instructions of a role stand in a file of the town: `.tt/roles/<role>.md`. */
-function readRole(root: string, role: string): string | undefined {
+function reloadLogLevel(
+  flags: Invocation['flags'],
+  env: NodeJS.ProcessEnv,
+  [logger, ...others]: readonly [Logger, ...Logger[]],
+): void {
   try {
-    return readFileSync(join(root, '.tt', 'roles', `${role}.md`), 'utf8')
-  } catch {
-    return undefined
-  }
-}
-
-function reloadLogLevel(flags: Invocation['flags'], env: NodeJS.ProcessEnv, logger: Logger): void {
-  try {
-    logger.level = loadContext(flags, env).settings.logLevel
-    logger.info(
-      { event: 'reloaded', level: logger.level },
-      'settings read again; the log level is in force at once',
-    )
+    const level = loadContext(flags, env).settings.logLevel
+    for (const each of [logger, ...others]) each.level = level
+    logger.info({ event: 'reloaded', level }, 'settings read again; the log level is in force at once')
   } catch (error) {
     logger.error({ err: error }, 'the settings could not be read again; nothing changed')
   }

@@ -7,7 +7,7 @@ import { RECORD } from './record.ts'
  *
  * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag
  * ARGV: token
- * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty'} | {'message', raw}
+ * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty'} | {'message', raw, digest}
  */
 export const claim = script(
   'claim',
@@ -25,5 +25,5 @@ local raw = redis.call('LINDEX', in_flight, 0)
 if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') end
 if not raw then raw = redis.call('LMOVE', inbox, in_flight, 'LEFT', 'RIGHT') end
 if not raw then return {'empty'} end
-return {'message', raw}`,
+return {'message', raw, redis.sha1hex(raw)}`,
 )

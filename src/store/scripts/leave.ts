@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW, TITLE } from './shared.ts'
+import { EMIT, LAST_REGISTRATION, NOW, TITLE } from './shared.ts'
 
 /**
  * Ends an agent's life: what is still in flight goes back to the head of the inbox in its order, the state becomes stopped,
@@ -17,17 +17,19 @@ export const leave = script(
   RECORD,
   EMIT,
   TITLE,
+  LAST_REGISTRATION,
   `
 local lease, in_flight, inbox, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local left = 'left:' .. ARGV[1]
 if redis.call('GET', lease) ~= ARGV[1] then
-  if redis.call('GET', KEYS[8]) == left then return {'ok', '0'} end
+  local _, who = last_registration(KEYS[8])
+  if who == left then return {'ok', '0'} end
   return {'lost'}
 end
 local back = 0
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
 redis.call('DEL', lease, stop)
-redis.call('SET', KEYS[8], left, 'EX', 86400)
+redis.call('SET', KEYS[8], last_registration(KEYS[8]) .. ' ' .. left, 'EX', 86400)
 local agent = open(KEYS[4])
 if agent.there then
   local at = now()

@@ -1,27 +1,30 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { NOW } from './shared.ts'
+import { LAST_REGISTRATION, NOW } from './shared.ts'
 
 /**
- * The heartbeat: renews the lease, takes it again when it ran out and nobody registered since, and, when asked, writes the sign of life; tells what others wrote meanwhile. A record that
- * somebody deleted is never made again. A pause or a stop that somebody wrote is never overwritten; a state that a stale
- * read of \`tt\` brought back is put right.
+ * The heartbeat: renews the lease, takes it again when it ran out and nobody registered since, and, when asked, writes the sign
+ * of life; tells what others wrote meanwhile. A record that somebody deleted is never made again. A pause or a stop that somebody
+ * wrote is never overwritten; a state that is not true is put right: `tt kill` and `tt resume` write one while a run is in hand, and
+ * every command of `tt` writes back what it read.
  *
- * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner
- * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0'
- * Returns: {'lost'} | {'forgotten'} (nobody is registered: the data is gone) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none)}
+ * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox
+ * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0', which registration it is
+ * Returns: {'lost'} | {'forgotten'} (the data is gone, or older than this registration) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
  */
 export const pulse = script(
   'pulse',
   NOW,
   RECORD,
+  LAST_REGISTRATION,
   `
 local lease, stop = KEYS[1], KEYS[3]
 local holder = redis.call('GET', lease)
-if holder and holder ~= ARGV[1] then return {'lost'} end
-local owner = redis.call('GET', KEYS[5])
-if not holder and not owner then return {'forgotten'} end
-if not holder and owner ~= ARGV[1] then return {'lost'} end
+if holder ~= ARGV[1] then
+  local count, who = last_registration(KEYS[5])
+  if count < tonumber(ARGV[5]) then return {'forgotten'} end
+  if holder or who ~= ARGV[1] then return {'lost'} end
+end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 local agent = open(KEYS[2])
 if not agent.there then return {'evicted'} end
@@ -29,20 +32,19 @@ local task = KEYS[4] ~= KEYS[2] and open(KEYS[4]) or nil
 local stopping = redis.call('EXISTS', stop)
 local state = get(agent, 'state')
 local task_state = task and get(task, 'state') or ''
+local wanted = stopping == 1 and 'draining' or ARGV[3]
+if state ~= wanted and state ~= 'paused' and state ~= 'draining' then
+  put(agent, 'state', wanted)
+  state = wanted
+end
 if ARGV[4] == '1' then
   local at = now()
-  local wanted = ARGV[3]
-  if stopping == 1 then wanted = 'draining' end
-  if state ~= wanted and state ~= 'paused' and state ~= 'draining' then
-    put(agent, 'state', wanted)
-    state = wanted
-  end
   put(agent, 'last_heartbeat', at)
-  save(agent)
   if task_state == 'running' then
     put(task, 'updated_at', at)
     save(task)
   end
 end
-return {'ok', state, tostring(stopping), task_state}`,
+save(agent)
+return {'ok', state, tostring(stopping), task_state, redis.call('LLEN', KEYS[6]), redis.call('LLEN', KEYS[7])}`,
 )

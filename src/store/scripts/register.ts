@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW } from './shared.ts'
+import { EMIT, LAST_REGISTRATION, NOW } from './shared.ts'
 
 /**
  * Takes the lease of an agent and writes its record, or says who holds the name. A paused agent stays paused.
@@ -11,13 +11,14 @@ import { EMIT, NOW } from './shared.ts'
  * KEYS: lease, agent record, stop flag, names, town events, agent events, owner
  * ARGV: token, lease ms, agent id, name, cli, role ('' = none), prefix of agent records, dead token ('' = none),
  *   form of a new record ('hash' or 'json'), then pairs of extra fields
- * Returns: {'unreadable', type of the key} | {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0'}
+ * Returns: {'unreadable', type of the key} | {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0', which registration of the agent it is}
  */
 export const register = script(
   'register',
   NOW,
   RECORD,
   EMIT,
+  LAST_REGISTRATION,
   `
 local lease, stop, names = KEYS[1], KEYS[3], KEYS[4]
 local token, lease_ms, id, name, cli, role = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -32,7 +33,8 @@ if holder and holder ~= token and holder ~= ARGV[8] then
 end
 local at = now()
 redis.call('SET', lease, token, 'PX', lease_ms)
-redis.call('SET', KEYS[7], token)
+local count = last_registration(KEYS[7]) + 1
+redis.call('SET', KEYS[7], count .. ' ' .. token)
 redis.call('HSET', names, string.lower(name), id)
 redis.call('DEL', stop)
 local fresh = not agent.there
@@ -48,5 +50,5 @@ for i = 10, #ARGV, 2 do put(agent, ARGV[i], ARGV[i + 1]) end
 save(agent)
 emit(KEYS[5], KEYS[6], {event_type = 'agent_spawned', agent_id = id, new_state = 'Starting',
   message = name .. ' started with ' .. cli, timestamp = at})
-return {'ok', fresh and '1' or '0'}`,
+return {'ok', fresh and '1' or '0', count}`,
 )

@@ -1,12 +1,12 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW, TITLE } from './shared.ts'
+import { EMIT, NOW, TAKE, TITLE } from './shared.ts'
 
 /**
  * Gives a claimed message back to the head of the inbox, uncounted: the run did not fail by itself.
  *
  * KEYS: lease, in-flight, inbox, task, agent record, receipt, town events, agent events
- * ARGV: token, raw, release id, agent id, task id, agent state, last error ('' = none), session id ('' = none), event message,
+ * ARGV: token, digest of the message, release id, agent id, task id, agent state, last error ('' = none), session id ('' = none), event message,
  *       attempt was counted: '1' or '0'
  * Returns: {'lost'} | {'ok'}
  */
@@ -15,16 +15,18 @@ export const release = script(
   NOW,
   RECORD,
   EMIT,
+  TAKE,
   TITLE,
   `
 local lease, in_flight, inbox, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
-local token, raw, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local token, digest, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local agent_state, last_error, session_id = ARGV[6], ARGV[7], ARGV[8]
 if redis.call('GET', receipt) == release_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[4]), open(KEYS[5])
-if redis.call('LREM', in_flight, 1, raw) > 0 then redis.call('LPUSH', inbox, raw) end
+local raw = take(in_flight, digest)
+if raw then redis.call('LPUSH', inbox, raw) end
 redis.call('SET', receipt, release_id)
 if get(task, 'state') == 'running' then
   put(task, 'state', 'assigned', 'updated_at', at)

@@ -1,14 +1,14 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, NOW } from './shared.ts'
+import { ACTIVITY, EMIT, NOW, TAKE, TITLE } from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
  * else ended meanwhile (the CLI itself by \`tt task complete\`, or a cancel) keeps that end; only what is known of the run is
- * added. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
+ * added. The state running leaves the task to be ended by somebody else. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
  *
  * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox
- * ARGV: token, raw, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
+ * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
  *       number of notes used, reply message ('' = none), event message, activity text, then pairs of extra fields
  * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'}
  */
@@ -17,10 +17,12 @@ export const settle = script(
   NOW,
   RECORD,
   EMIT,
+  TAKE,
   ACTIVITY,
+  TITLE,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
-local token, raw, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local token, digest, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local state, allowed, result, reason = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8], ARGV[9]
 if redis.call('GET', receipt) == settle_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
@@ -33,20 +35,23 @@ if not found then
 else
   for i = 14, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
   if string.find(allowed, ',' .. found .. ',', 1, true) then
-    put(task, 'state', state, 'result', result, 'completed_at', at, 'updated_at', at)
+    put(task, 'updated_at', at)
+    if state ~= 'running' then put(task, 'state', state, 'result', result, 'completed_at', at) end
     if reason ~= '' then put(task, 'reason', reason) end
     if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
   else
     verdict = {'ended', found}
   end
 end
-redis.call('LREM', in_flight, 1, raw)
+take(in_flight, digest)
 if tonumber(ARGV[10]) > 0 then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id)
 save(task)
+local after = 'idle'
 if agent.there then
   local before = get(agent, 'state')
-  if before ~= 'paused' and before ~= 'draining' then put(agent, 'state', 'idle') end
+  if before == 'paused' or before == 'draining' then after = before end
+  put(agent, 'state', after)
   if get(agent, 'current_task') == task_id then drop(agent, 'current_task') end
   drop(agent, 'last_error')
   put(agent, 'last_active_at', at, 'last_heartbeat', at)
@@ -54,11 +59,11 @@ if agent.there then
   save(agent)
   note_activity(KEYS[7], 'Round ' .. round .. ': ' .. ARGV[13])
 end
-if ARGV[11] ~= '' then redis.call('RPUSH', KEYS[10], ARGV[11]) end
+if ARGV[11] ~= '' then redis.pcall('RPUSH', KEYS[10], ARGV[11]) end
 local stands = verdict[2] or state
 local kinds = {completed = 'task_completed', failed = 'task_failed', cancelled = 'task_failed'}
 local event = {event_type = kinds[stands] or 'agent_state_changed', agent_id = agent_id,
-  task_id = task_id, old_state = 'Working', new_state = 'Idle', message = ARGV[12], timestamp = at}
+  task_id = task_id, old_state = 'Working', new_state = title(after), message = ARGV[12], timestamp = at}
 if verdict[1] == 'ended' then
   event.message = 'the task was ' .. stands .. ' before the run ended'
 elseif reason ~= '' then

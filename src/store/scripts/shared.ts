@@ -23,12 +23,39 @@ local function now()
     floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, us), s * 1000 + floor(us / 1000)
 end`
 
-/** emit(town stream, agent stream or nil, fields): one event in both, in the form and with the caps of upstream. */
+/**
+ * emit(town stream, agent stream or nil, fields): one event in both, in the form and with the caps of upstream. A key that is no
+ * stream does not undo what the event tells of: a script that fails is not rolled back.
+ */
 export const EMIT = `
 local function emit(town, agent, event)
   local data = cjson.encode(event)
-  redis.call('XADD', town, 'MAXLEN', '~', '1000', '*', 'event_type', event.event_type, 'data', data)
-  if agent then redis.call('XADD', agent, 'MAXLEN', '~', '100', '*', 'event_type', event.event_type, 'data', data) end
+  redis.pcall('XADD', town, 'MAXLEN', '~', '1000', '*', 'event_type', event.event_type, 'data', data)
+  if agent then redis.pcall('XADD', agent, 'MAXLEN', '~', '100', '*', 'event_type', event.event_type, 'data', data) end
+end`
+
+/**
+ * take(list, digest) -> text or nil: removes a claimed message. It is named by the SHA-1 of its bytes: what a client read and
+ * sends back is another text where the bytes are no UTF-8.
+ */
+export const TAKE = `
+local function take(list, digest)
+  for _, raw in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    if redis.sha1hex(raw) == digest then
+      redis.call('LREM', list, 1, raw)
+      return raw
+    end
+  end
+end`
+
+/**
+ * last_registration(key) -> count, who: how many times the agent was registered, and the token of the last one (`left:` and the
+ * token once it left). The count tells a server that read an old snapshot from one where another worker has registered.
+ */
+export const LAST_REGISTRATION = `
+local function last_registration(key)
+  local count, who = string.match(redis.call('GET', key) or '', '^(%d+) (.*)$')
+  return tonumber(count) or 0, who
 end`
 
 /** title(state): upstream writes the states of events with a capital. */
@@ -48,7 +75,7 @@ end`
 /** note_activity(key, text): the last ten lines of what an agent did, for an hour, as \`tt status --deep\` shows them. */
 export const ACTIVITY = `
 local function note_activity(key, text)
-  redis.call('LPUSH', key, text)
-  redis.call('LTRIM', key, 0, 9)
-  redis.call('EXPIRE', key, 3600)
+  redis.pcall('LPUSH', key, text)
+  redis.pcall('LTRIM', key, 0, 9)
+  redis.pcall('EXPIRE', key, 3600)
 end`

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW } from './shared.ts'
+import { EMIT, NOW, TAKE } from './shared.ts'
 
 /**
  * Starts the task of a claimed message: task running, agent working, attempt counted, event written. A message that has no
@@ -8,7 +8,7 @@ import { EMIT, NOW } from './shared.ts'
  * runs, is not started and its message is done with.
  *
  * KEYS: lease, in-flight, task, agent record, notes, receipt, town events, agent events
- * ARGV: token, raw, agent id, task id, start id, cli, allowed-from states (csv), new description ('' = must exist),
+ * ARGV: token, digest of the message, agent id, task id, start id, cli, allowed-from states (csv), new description ('' = must exist),
  *       lease key prefix, lease key suffix,
  *       form of a new record ('hash' or 'json')
  * Returns: {'lost'} | {'missing'} | {'unreadable', what the key is} | {'ended', state} | {'elsewhere', agent id}
@@ -19,9 +19,10 @@ export const start = script(
   NOW,
   RECORD,
   EMIT,
+  TAKE,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
-local token, raw, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local token, digest, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local cli, allowed, description = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8]
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
@@ -39,12 +40,12 @@ if state ~= 'completed' and state ~= 'failed' and state ~= 'cancelled' and state
   state = 'pending'
 end
 if not string.find(allowed, ',' .. state .. ',', 1, true) then
-  redis.call('LREM', in_flight, 1, raw)
+  take(in_flight, digest)
   return {'ended', state}
 end
 local owner = get(task, 'assigned_to')
 if state == 'running' and owner and owner ~= agent_id and redis.call('EXISTS', ARGV[9] .. owner .. ARGV[10]) == 1 then
-  redis.call('LREM', in_flight, 1, raw)
+  take(in_flight, digest)
   return {'elsewhere', owner}
 end
 if redis.call('GET', receipt) ~= start_id then

@@ -1,0 +1,246 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { Bell } from '../base/bell.ts'
+import { sleep } from '../base/clock.ts'
+import type { Closers } from '../base/closers.ts'
+import { agentNames } from '../domain/agent-names.ts'
+import { WorkerError } from '../domain/errors.ts'
+import type { Emit } from '../domain/worker-event.ts'
+import type { Logger } from '../observability/logger.ts'
+import { probeVersion } from '../process/probe.ts'
+import type { Profile } from '../process/profile.ts'
+import { completeWithTt } from '../process/tt.ts'
+import { holderIsGone, processInfo } from '../server/process-info.ts'
+import { leaveTown, registerAgent } from '../store/agents.ts'
+import type { Redis } from '../store/connection.ts'
+import type { Lease } from '../store/lease.ts'
+import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
+import { hearTown } from '../store/wake.ts'
+import type { Control } from '../worker/control.ts'
+import { createRunner, type Runner } from '../worker/run.ts'
+import { type WorkerEnd, work } from '../worker/worker.ts'
+import { addressOf, type Context, describeTown, type OpenTown, openTown } from './context.ts'
+import { VERSION } from './version.ts'
+
+const REGISTER_AGAIN_MS = 1000
+
+/** Where one agent tells what happens to it. */
+interface Voice {
+  readonly logger: Logger
+  readonly emit: Emit
+}
+
+export interface Host {
+  readonly context: Context
+  readonly profile: Profile
+  readonly workdir: string
+  readonly control: Control
+  readonly closers: Closers
+  readonly env: NodeJS.ProcessEnv
+  /** Holds the runners of the agents, for an exit that waits for nothing. */
+  readonly runners: Set<Runner>
+  readonly voiceOf: (agent: string) => Voice
+}
+
+/** What an agent of this process works with. Each has connections of its own: one that is given up takes no other with it. */
+interface Seat {
+  readonly name: string
+  readonly town: OpenTown
+  readonly redis: Redis
+  readonly blocking: Redis
+  readonly listening: Redis
+  readonly cliVersion: string | undefined
+  readonly voice: Voice
+}
+
+/**
+ * Registers the agents of this process, all or none, and works until the last of them ends. Returns how each ended. An agent
+ * that ends by itself leaves the others working; an error that nobody expected ends them all.
+ */
+export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
+  const seats = await takeSeats(host)
+  const leases = await registerAll(host, seats)
+  warnOfOldKeys(seats)
+  const served = await Promise.allSettled(
+    seats.map(async (seat, at) => {
+      try {
+        return await serve(host, seat, leases[at] as Lease)
+      } catch (error) {
+        host.control.halt('shutdown')
+        throw error
+      }
+    }),
+  )
+  return served.map((end) => {
+    if (end.status === 'rejected') throw end.reason
+    return end.value
+  })
+}
+
+async function takeSeats({ context, profile, control, closers, env, voiceOf }: Host): Promise<Seat[]> {
+  const names = agentNames(context.settings.name, context.settings.count)
+  const [first = ''] = names
+  const { logger, emit } = voiceOf(first)
+  const town = await openTown(context, {
+    purpose: `worker:${first}`,
+    lasting: true,
+    signal: control.draining,
+    onServer: ({ type, ...fields }) => logger.info({ event: type, ...fields }, type.replaceAll('-', ' ')),
+    onConnection: emit,
+  })
+  closers.add(() => town.close())
+  const listening = await town.connect(`hear:${first}`)
+  const cliVersion = (await probeVersion(profile, { env, signal: control.draining })) ?? undefined
+  control.draining.throwIfAborted()
+  const seats: Seat[] = []
+  for (const name of names) {
+    const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
+    const blocking = await town.connect(`wait:${name}`)
+    seats.push({ name, town, redis, blocking, listening, cliVersion, voice: voiceOf(name) })
+  }
+  return seats
+}
+
+/** Tells of keys that an old Tinytown left, without anybody waiting for it. */
+function warnOfOldKeys([seat]: readonly Seat[]): void {
+  if (!seat) return
+  findOldKeys(seat.redis)
+    .then((found) => {
+      if (found)
+        seat.voice.logger.warn(
+          { event: 'old-keys', ...found },
+          `${oldKeysSentence(found)}. ${OLD_KEYS_REMEDY}`,
+        )
+    })
+    // Where SCAN is not allowed nobody can tell.
+    .catch(() => undefined)
+}
+
+/** A name that is in use takes back the registrations before it. */
+async function registerAll(host: Host, seats: readonly Seat[]): Promise<Lease[]> {
+  const leases: Lease[] = []
+  try {
+    for (const seat of seats) leases.push(await register(host, seat))
+    return leases
+  } catch (error) {
+    for (const lease of leases)
+      await leaveTown(lease, 'another agent of this process could not be registered')
+    throw error
+  }
+}
+
+/** Works until the agent ends. A Redis that lost its data gets the registration again. */
+async function serve(host: Host, seat: Seat, first: Lease): Promise<WorkerEnd> {
+  for (let lease = first; ; lease = await register(host, seat)) {
+    const end = await workOnce(host, seat, lease)
+    if (end !== 'forgotten') return end
+    if (!(await sleep(REGISTER_AGAIN_MS, host.control.draining))) return 'drained'
+  }
+}
+
+/** From one registration to its end. */
+async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd> {
+  const { context, profile, workdir, env, runners } = host
+  const { emit } = seat.voice
+  const { settings, place } = context
+  const { role } = settings
+  const runner = createRunner({
+    profile,
+    workdir,
+    townRoot: place.root,
+    lease,
+    env,
+    passEnv: settings.passEnv,
+    pauseSignal: settings.pauseSignal ?? null,
+    limits: { wallMs: settings.taskTimeout, stallMs: settings.stallTimeout, killGraceMs: settings.killGrace },
+    emit,
+  })
+  runners.add(runner)
+  const bell = new Bell()
+  const deafen = await hearTown(seat.listening, lease, {
+    onWake: () => bell.ring(),
+    onError: (error) =>
+      seat.voice.logger.error({ err: error }, 'a broadcast could not be put into the inbox'),
+  })
+  try {
+    return await work({
+      lease,
+      blocking: seat.blocking,
+      bell,
+      onAlive: runner.signOfLife,
+      onPaused: runner.setPaused,
+      control: host.control.follow(),
+      emit,
+      once: settings.once,
+      maxRounds: settings.maxRounds,
+      claimBacklog: settings.claimBacklog,
+      inspect: runner.inspect,
+      attempt: {
+        cli: profile.id,
+        cliVersion: seat.cliVersion,
+        role,
+        roleInstructions: role ? readRole(place.root, role) : undefined,
+        run: runner.run,
+        logPath: runner.logPath,
+        report: (taskId, result) =>
+          completeWithTt({
+            townRoot: place.root,
+            redisUrl: addressOf(context.target).url,
+            env,
+            taskId,
+            result,
+          }),
+      },
+    })
+  } finally {
+    deafen()
+    runners.delete(runner)
+  }
+}
+
+async function register({ context, profile, workdir }: Host, seat: Seat): Promise<Lease> {
+  const { role, leaseMs } = context.settings
+  const { name, redis, town, voice } = seat
+  const host = hostname()
+  const startedAt = (await processInfo(process.pid))?.startedAt
+  const registered = await registerAgent(redis, town.keys, {
+    name,
+    cli: profile.id,
+    role,
+    leaseMs,
+    extra: {
+      host,
+      pid: process.pid,
+      ...(startedAt && { pid_started: startedAt }),
+      worker_version: VERSION,
+    },
+    isGone: (holder) => holderIsGone(holder, { hostname: host }),
+  })
+  if (registered.kind === 'held') throw nameInUse(name, context, registered)
+  const { lease, isNew } = registered
+  voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
+  voice.logger.info({ agentId: lease.agentId, cli: profile.id, workdir }, `in town ${describeTown(context)}`)
+  return lease
+}
+
+function nameInUse(
+  name: string,
+  { townName }: Context,
+  holder: { host: string; pid: string; expiresInMs: number },
+): WorkerError {
+  const sentence = `The agent name ${name} is in use by a live worker: pid ${holder.pid} on ${holder.host} in town ${townName}`
+  const remedy =
+    `Give this one another name (--name worker-2), or stop that one: tinytown-worker kill ${name}. ` +
+    `If it died, its name is free in ${Math.ceil(holder.expiresInMs / 1000)} s`
+  return new WorkerError('name-in-use', sentence, { remedy })
+}
+
+/** The instructions of a role stand in a file of the town: `.tt/roles/<role>.md`. */
+function readRole(root: string, role: string): string | undefined {
+  try {
+    return readFileSync(join(root, '.tt', 'roles', `${role}.md`), 'utf8')
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,41 @@
+import { execa } from 'execa'
+import { oneLine } from '../base/text.ts'
+import { findProgram } from './which.ts'
+
+const TIMEOUT_MS = 60_000
+/** The longest argument of a command on Linux is 128 KiB. */
+const LONGEST_RESULT = 100_000
+
+export interface TtCall {
+  readonly townRoot: string
+  /** Given to `tt` as REDIS_URL, so that it reaches the same server. */
+  readonly redisUrl: string
+  readonly env: NodeJS.ProcessEnv
+  readonly taskId: string
+  readonly result: string
+}
+
+/** Reports a task through `tt task complete`, which tells the mission as well. Null when it went well, else why not. */
+export async function completeWithTt({
+  townRoot,
+  redisUrl,
+  env,
+  taskId,
+  result,
+}: TtCall): Promise<string | null> {
+  const program = await findProgram('tt', { path: env.PATH, cwd: townRoot })
+  if (program === null) return 'tt is not in PATH'
+  const args = ['--town', townRoot, 'task', 'complete', taskId, `--result=${result.slice(0, LONGEST_RESULT)}`]
+  const end = await execa(program, args, {
+    cwd: townRoot,
+    env: { ...env, REDIS_URL: redisUrl },
+    extendEnv: false,
+    stdin: 'ignore',
+    all: true,
+    reject: false,
+    timeout: TIMEOUT_MS,
+    maxBuffer: 64 * 1024,
+  })
+  if (!end.failed) return null
+  return `tt task complete failed: ${oneLine(end.all || end.shortMessage || '', 500)}`
+}
