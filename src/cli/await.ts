@@ -154,8 +154,8 @@ function changes(tell: (sentence: string) => void): (sentence: string) => void {
 
 /** What keeps an agent from doing what waits for it, and what to do about it; null when nothing does. */
 export function troubleOf({ agent, running }: AgentView): string | null {
-  const { name, cli } = agent
-  const start = `start it with tinytown-worker --name ${name}${cli ? ` --cli ${summary(cli, 40)}` : ''}`
+  const { name } = agent
+  const start = startHint(agent)
   if (agent.state === 'error')
     return `${name} is in error: ${summary(agent.lastError ?? 'no reason is recorded', 500)}`
   if (agent.state === 'stopped' || agent.state === 'cold' || !running)
@@ -164,4 +164,9 @@ export function troubleOf({ agent, running }: AgentView): string | null {
     return `${name} is stopping; what waits is done when it runs again: ${start}`
   if (agent.state === 'paused') return `${name} is paused: it takes no task until it is resumed`
   return null
+}
+
+/** How to start a worker for an agent. */
+export function startHint({ name, cli }: Agent): string {
+  return `start it with tinytown-worker --name ${name}${cli ? ` --cli ${summary(cli, 40)}` : ''}`
 }

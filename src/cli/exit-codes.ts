@@ -3,6 +3,7 @@ import type { ErrorCode } from '../domain/errors.ts'
 /** What the process ends with. The numbers follow sysexits(3) where it has one. */
 export const EXIT = {
   done: 0,
+  /** Also: the state of an agent or a task did not allow what was asked. */
   taskFailed: 1,
   usage: 2,
   redisUnreachable: 69,
@@ -17,6 +18,7 @@ export const EXIT = {
 const OF_ERROR = {
   usage: EXIT.usage,
   'not-found': EXIT.usage,
+  'wrong-state': EXIT.taskFailed,
   config: EXIT.config,
   'not-installed': EXIT.config,
   'redis-missing': EXIT.redisUnreachable,

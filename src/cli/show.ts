@@ -4,7 +4,7 @@ import { type AgentView, ageOf } from '../client/summary.ts'
 import type { Agent } from '../domain/agent.ts'
 import type { Id } from '../domain/ids.ts'
 import { isTerminal, type Task } from '../domain/task.ts'
-import { printable, styledState, type Terminal, table } from './terminal.ts'
+import { headedTable, printable, styledState, type Terminal } from './terminal.ts'
 
 /** How much of an id is shown: long enough to mean one task, short enough to type. */
 const SHOWN_ID = 8
@@ -21,7 +21,7 @@ export function summary(text: string, maxChars = SUMMARY_CHARS): string {
 }
 
 /** How long ago something was: `12s`, `4m`, `3h`, `2d`; `-` when nobody knows. */
-function age(ms: number | null): string {
+export function age(ms: number | null): string {
   if (ms === null) return '-'
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${seconds}s`
@@ -51,11 +51,8 @@ export function agentTable(terminal: Terminal, views: readonly AgentView[]): str
       view.task ? `${idOf(view.task.id)} ${summary(view.task.summary)}` : '-',
     ]
   })
-  const [head = '', ...lines] = table(headings, rows)
-  return [
-    terminal.style('bold', head),
-    ...lines.flatMap((line, index) => [line, ...errorLine(terminal, views[index]?.agent)]),
-  ]
+  const [head = '', ...lines] = headedTable(terminal, headings, rows)
+  return [head, ...lines.flatMap((line, index) => [line, ...errorLine(terminal, views[index]?.agent)])]
 }
 
 function placeOf(terminal: Terminal, { agent, running }: AgentView): string {
@@ -83,8 +80,7 @@ export function taskTable(
     task.durationMs === undefined ? '-' : formatDuration(task.durationMs),
     summary(task.description),
   ])
-  const [head = '', ...lines] = table(['ID', 'STATE', 'AGENT', 'AGE', 'TOOK', 'TASK'], rows)
-  return [terminal.style('bold', head), ...lines]
+  return headedTable(terminal, ['ID', 'STATE', 'AGENT', 'AGE', 'TOOK', 'TASK'], rows)
 }
 
 /** How a task stands, in one sentence without its full stop: `Task 5ba22b1d failed (timeout) after 1h00m, attempt 2`. */

@@ -69,6 +69,16 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   )
 }
 
+/** The same with a heading that stands out. */
+export function headedTable(
+  terminal: Terminal,
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  const [head = '', ...lines] = table(headings, rows)
+  return [terminal.style('bold', head), ...lines]
+}
+
 /** The text without what would steer a terminal: colours, cursor movements, titles, clipboard writes. Lines and tabs stay. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out.

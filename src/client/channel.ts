@@ -24,7 +24,7 @@ import { addEvent, type PlacedEvent, recentEvents } from '../store/events.ts'
 import { type TownKeys, townKeys } from '../store/keys.ts'
 import { peekMail, sendMessage } from '../store/mail.ts'
 import { receiveMessage, takeMessage } from '../store/receive.ts'
-import { serverNow } from '../store/server-info.ts'
+import { serverTime } from '../store/server-info.ts'
 import { clearStop, isStopRaised, noteActivity, raiseStop, readActivity } from '../store/signs.ts'
 import { getTask, listTasks } from '../store/tasks.ts'
 import { writeAgent, writeTask } from '../store/write.ts'
@@ -226,7 +226,7 @@ export class Channel implements AsyncDisposable {
   }
 
   async #complete(message: Outgoing): Promise<Message> {
-    const createdAt = message.createdAt ?? new Date(await serverNow(this.#redis)).toISOString()
+    const createdAt = message.createdAt ?? (await serverTime(this.#redis))
     const decoded = decodeMessage(encodeMessage(newMessage({ from: SUPERVISOR_ID, ...message, createdAt })))
     if (decoded.ok) return decoded.message
     throw new WorkerError('usage', decoded.error)
@@ -358,7 +358,7 @@ export class Channel implements AsyncDisposable {
   async emitEvent(
     event: Omit<TownEvent, 'event_type' | 'timestamp'> & { event_type: EventType; timestamp?: string },
   ): Promise<string> {
-    const timestamp = event.timestamp ?? new Date(await serverNow(this.#redis)).toISOString()
+    const timestamp = event.timestamp ?? (await serverTime(this.#redis))
     return await addEvent(this.#redis, this.#keys, { ...event, timestamp })
   }
 

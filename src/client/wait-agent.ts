@@ -1,15 +1,16 @@
 import { unlessAborted } from '../base/abort.ts'
 import type { Id } from '../domain/ids.ts'
-import { getAgent, requestStop } from '../store/agents.ts'
+import { getAgent } from '../store/agents.ts'
 import { nextOutput, type OutputPiece } from '../store/output.ts'
+import { requestStop } from '../store/steer.ts'
 import { type AgentView, viewAgent } from './summary.ts'
 import { limitOf, lookAgain, Stream, type Wake, type Watch, withinLimit } from './watch.ts'
 
-/** How a wait for an agent ended. `idle`: it has nothing in hand and nothing waits for it. `gone`: its record was deleted. */
-export type AgentWait =
-  | { readonly kind: 'idle' | 'stopped' | 'error'; readonly view: AgentView }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'timeout' }
+/** A wait for an agent that ended without what it waited for. `gone`: its record was deleted. */
+type NotSeen = { readonly kind: 'gone' } | { readonly kind: 'timeout' }
+
+/** How a wait for an agent ended. `idle`: it has nothing in hand and nothing waits for it. */
+export type AgentWait = { readonly kind: 'idle' | 'stopped' | 'error'; readonly view: AgentView } | NotSeen
 
 export interface AgentWatch extends Watch {
   readonly agentId: Id
@@ -19,7 +20,7 @@ export interface AgentWatch extends Watch {
 
 /** Waits until an agent has nothing to do, or cannot do it. Throws the signal's reason when it aborts. */
 export async function waitForAgent(watch: AgentWatch): Promise<AgentWait> {
-  return await untilSeen(watch, async (view) => {
+  return await untilSeen<AgentWait>(watch, async (view) => {
     const { state } = view.agent
     if (state === 'error') return { kind: 'error', view }
     if (hasStopped(view)) return { kind: 'stopped', view }
@@ -38,17 +39,27 @@ function hasStopped({ agent, queues }: AgentView): boolean {
 
 /** Waits until an agent that was asked to stop has stopped; one whose worker died meanwhile is written off. */
 export async function waitForStop(watch: AgentWatch): Promise<AgentWait> {
-  return await untilSeen(watch, async (view) => {
+  return await untilSeen<AgentWait>(watch, async (view) => {
     if (hasStopped(view)) return { kind: 'stopped', view }
     if (!view.queues.leased) await requestStop(watch.redis, watch.town, view.agent.id)
     return null
   })
 }
 
-async function untilSeen(
+/** Waits until an agent has a task no longer in hand; one whose worker died has let go of it. */
+export async function waitUntilLetGo(
   watch: AgentWatch,
-  judge: (view: AgentView) => Promise<AgentWait | null>,
-): Promise<AgentWait> {
+  taskId: Id,
+): Promise<{ readonly kind: 'let-go' } | NotSeen> {
+  return await untilSeen(watch, async ({ agent, queues }) =>
+    agent.currentTask === taskId && queues.leased ? null : ({ kind: 'let-go' } as const),
+  )
+}
+
+async function untilSeen<T>(
+  watch: AgentWatch,
+  judge: (view: AgentView) => Promise<T | null>,
+): Promise<T | NotSeen> {
   const limit = limitOf(watch)
   const end = await withinLimit(limit, async () => {
     const stream = await Stream.open(watch, limit)

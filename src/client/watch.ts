@@ -69,8 +69,8 @@ export class Stream {
   }
 
   /** Waits until something comes, a few seconds at most. Throws the signal's reason when the limit is reached. */
-  next(): Promise<Wake> {
-    return this.#read(LOOK_MS)
+  next(blockMs = LOOK_MS): Promise<Wake> {
+    return this.#read(blockMs)
   }
 
   /** What is there already, without waiting. */

@@ -3,6 +3,7 @@ export type ErrorCode =
   | 'usage'
   | 'config'
   | 'not-found'
+  | 'wrong-state'
   | 'redis-missing'
   | 'redis-failed'
   | 'redis-unreachable'

@@ -51,6 +51,20 @@ const header = z.object({
   correlation_id: id.nullish(),
 })
 
+/** What a confirmation confirms. */
+export type AckType = z.infer<typeof ackType>
+
+/** What a text confirms, as `tt send --ack` reads it (Tinytown, main.rs). */
+export function ackOf(text: string): AckType {
+  const said = text.trim()
+  if (/^rejected:/i.test(said)) {
+    return { type: 'rejected', reason: said.slice(said.indexOf(':') + 1).trim() || 'No reason provided' }
+  }
+  if (/^received/i.test(said)) return { type: 'received' }
+  if (/^approved/i.test(said)) return { type: 'approved' }
+  return { type: /thanks|thank you/i.test(said) ? 'thanks' : 'acknowledged' }
+}
+
 /** What a message says: its type and the fields of that type, named as on the wire. */
 export type MessageBody = z.infer<typeof body>
 

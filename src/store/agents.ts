@@ -8,7 +8,6 @@ import { readAgent, readRecord, scanRecords } from './records.ts'
 import { runScript, texts } from './script.ts'
 import { leave as leaveScript } from './scripts/leave.ts'
 import { register as registerScript } from './scripts/register.ts'
-import { requestStop as requestStopScript } from './scripts/request-stop.ts'
 import { setState as setStateScript } from './scripts/set-state.ts'
 
 /** The process that holds a lease, as its registration tells it; '' for what it did not tell. */
@@ -114,27 +113,6 @@ export async function leaveTown(lease: Lease, message: string): Promise<number> 
   const keys = [...own, town.events, agent.events, agent.owner]
   const [, back] = await runLeased(lease, leaveScript, keys, [lease.agentId, message])
   return Number(back)
-}
-
-/** `tt kill` lets its stop flag live as long (Tinytown, channel.rs). */
-const STOP_FLAG_SECONDS = 3600
-
-/**
- * What asking an agent to stop came to. `draining`: a live worker finishes its run first. `stopped`: no worker was there, so the
- * record says it at once. `ended`: it had stopped before.
- */
-export type StopAnswer = 'draining' | 'stopped' | 'ended'
-
-/** Asks an agent to stop. Throws `not-found` when its record is gone. */
-export async function requestStop(redis: Redis, town: TownKeys, id: Id): Promise<StopAnswer> {
-  const agent = town.agent(id)
-  const keys = [agent.lease, agent.record, agent.stop, agent.activity, town.events, agent.events]
-  const args = [id, STOP_FLAG_SECONDS, 'stop requested', '🛑 Stop requested']
-  const [kind] = texts(await runScript(redis, requestStopScript, keys, args))
-  if (kind === 'no-agent') {
-    throw new WorkerError('not-found', `The agent ${id} is not in town ${town.town} any more`)
-  }
-  return kind as StopAnswer
 }
 
 /** All agents of the town, by name. */

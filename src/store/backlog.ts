@@ -1,11 +1,13 @@
 import type { Redis } from 'ioredis'
-import { type Id, SUPERVISOR_ID } from '../domain/ids.ts'
+import { WorkerError } from '../domain/errors.ts'
+import { type Id, newId, parseId, SUPERVISOR_ID } from '../domain/ids.ts'
 import { allowedFrom, readTaskState, type Task, type TaskState } from '../domain/task.ts'
 import type { TownKeys } from './keys.ts'
 import { readRecords, readTask } from './records.ts'
 import { runScript, texts } from './script.ts'
+import { addBacklog as addBacklogScript } from './scripts/add-backlog.ts'
 import { claimBacklog as claimBacklogScript } from './scripts/claim-backlog.ts'
-import { assignmentParts } from './tasks.ts'
+import { assignmentParts, findTask, type NewTask } from './tasks.ts'
 
 /** What stands in the backlog: an id, and its task unless the record is gone. */
 export interface BacklogEntry {
@@ -43,9 +45,45 @@ export async function countBacklog(redis: Redis, town: TownKeys): Promise<number
   return await redis.llen(town.backlog)
 }
 
+/** Makes a task that nobody has yet and puts it at the end of the backlog. Returns its id and how many wait there now. */
+export async function addToBacklog(
+  redis: Redis,
+  town: TownKeys,
+  task: Omit<NewTask, 'priority'>,
+): Promise<{ taskId: Id; waiting: number }> {
+  const taskId = newId()
+  const args = [taskId, task.description, JSON.stringify(task.tags), town.recordFormat]
+  // `exists`: the reply got lost and the client sent the script again. The id is new, so the task is this one.
+  const reply = await runScript(redis, addBacklogScript, [town.task(taskId), town.backlog], args)
+  const [, waiting] = texts(reply)
+  return { taskId, waiting: Number(waiting) }
+}
+
+/**
+ * The id in the backlog that `reference` means: the id or the beginning of it (four digits or more), also when its record is
+ * gone. Throws `not-found` when there is none or more than one, `wrong-state` for a task that is not in the backlog.
+ */
+export async function findInBacklog(redis: Redis, town: TownKeys, reference: string): Promise<Id> {
+  const start = parseId(reference) ?? reference.trim().toLowerCase()
+  const ids = [...new Set(await redis.lrange(town.backlog, 0, -1))]
+  const found = ids.filter((id) => id === start || (start.length >= 4 && id.startsWith(start)))
+  const [id] = found
+  if (id !== undefined && found.length === 1) return id
+  if (id !== undefined) {
+    throw new WorkerError('not-found', `${found.length} tasks of the backlog begin with ${start}`, {
+      remedy: 'Give more of the id',
+    })
+  }
+  const task = await findTask(redis, town, reference)
+  throw new WorkerError('wrong-state', `Task ${task.id} is not in the backlog: it is ${task.state}`, {
+    remedy: 'tinytown-worker backlog list shows what is',
+  })
+}
+
 /** What claiming a task of the backlog came to. `taken`: it is not in the backlog any more. */
 export type BacklogClaim =
-  | { readonly kind: 'claimed' | 'taken' | 'missing' | 'no-agent' }
+  | { readonly kind: 'claimed' }
+  | { readonly kind: 'taken' | 'missing' | 'no-agent' }
   | { readonly kind: 'ended'; readonly state: TaskState }
 
 /** Gives a task of the backlog to an agent, in one step. */

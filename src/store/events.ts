@@ -23,10 +23,16 @@ export async function lastEntryId(redis: Redis, stream: string): Promise<string>
   return last?.[0] ?? '0-0'
 }
 
-/** The newest `count` events of a stream, oldest first. */
-export async function recentEvents(redis: Redis, stream: string, count: number): Promise<PlacedEvent[]> {
-  const entries = (await redis.xrevrange(stream, '+', '-', 'COUNT', count)) as Entry[]
-  return placed(entries.reverse())
+/** The newest `count` events of a stream, oldest first; with `upTo` those that are not after that entry. */
+export async function recentEvents(
+  redis: Redis,
+  stream: string,
+  count: number,
+  upTo = '+',
+): Promise<PlacedEvent[]> {
+  if (count === 0) return []
+  const entries = (await redis.xrevrange(stream, upTo, '-', 'COUNT', count)) as Entry[]
+  return eventsOf(entries.reverse())
 }
 
 /** Waits at most `blockMs` for the events of a stream after `from`. Returns them, and the place to go on from. */
@@ -36,7 +42,7 @@ export async function nextEvents(
   { from, blockMs }: { from: string; blockMs: number },
 ): Promise<{ next: string; events: PlacedEvent[] }> {
   const entries = await nextEntries(redis, stream, from, blockMs)
-  return { next: entries.at(-1)?.[0] ?? from, events: placed(entries) }
+  return { next: entries.at(-1)?.[0] ?? from, events: eventsOf(entries) }
 }
 
 /** How many events are kept, roughly, as upstream keeps them (Tinytown, events.rs). */
@@ -82,7 +88,8 @@ export async function nextOfStreams(
   return { next: { ...places, ...Object.fromEntries(last) }, entries }
 }
 
-function placed(entries: readonly Entry[]): PlacedEvent[] {
+/** The events that entries hold; what is none is left out. */
+export function eventsOf(entries: readonly Entry[]): PlacedEvent[] {
   return entries.flatMap(([at, fields]) => {
     const event = decodeEvent(fieldOf(fields, 'data'))
     return event ? [{ at, event }] : []

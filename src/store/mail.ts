@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Id } from '../domain/ids.ts'
 import { encodeMessage, type Message, type Priority } from '../domain/message.ts'
 import type { AgentKeys, TownKeys } from './keys.ts'
+import { repliesOf } from './script.ts'
 
 /**
  * Puts a message into its receiver's inbox: urgent and high at the head, normal and low at the tail. `urgentList` puts it into
@@ -28,10 +29,8 @@ export async function pushRaw(
   else if (priority === 'high' || priority === 'urgent') batch.lpush(agent.inbox, raw)
   else batch.rpush(agent.inbox, raw)
   batch.publish(agent.wake, 'message')
-  const [pushed, woken] = (await batch.exec()) ?? []
-  const error = pushed?.[0] ?? woken?.[0]
-  if (error) throw error
-  return Number(pushed?.[1] ?? 0)
+  const [waiting] = repliesOf<number>(await batch.exec())
+  return waiting ?? 0
 }
 
 /** The raw messages of an agent's list from its head, at most `count`; all without it. Takes nothing. */
@@ -42,4 +41,21 @@ export async function peekMail(
   { list = 'inbox', count }: { list?: 'inbox' | 'urgent'; count?: number } = {},
 ): Promise<string[]> {
   return await redis.lrange(town.agent(agentId)[list], 0, count === undefined ? -1 : count - 1)
+}
+
+/** The raw messages of an agent, each list from its head. */
+export interface Mail {
+  readonly urgent: readonly string[]
+  readonly inbox: readonly string[]
+  /** Claimed and not yet settled. */
+  readonly inFlight: readonly string[]
+}
+
+/** All messages of an agent at one moment. Takes nothing. */
+export async function readMail(redis: Redis, town: TownKeys, agentId: Id): Promise<Mail> {
+  const agent = town.agent(agentId)
+  const batch = redis.multi()
+  for (const list of [agent.urgent, agent.inbox, agent.inFlight]) batch.lrange(list, 0, -1)
+  const [urgent = [], inbox = [], inFlight = []] = repliesOf<string[]>(await batch.exec())
+  return { urgent, inbox, inFlight }
 }

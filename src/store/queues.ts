@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Id } from '../domain/ids.ts'
 import type { TownKeys } from './keys.ts'
+import { repliesOf } from './script.ts'
 
 /** How many messages an agent has, and whether a worker is there to take them. */
 export interface Queues {
@@ -18,10 +19,7 @@ export async function readQueues(redis: Redis, town: TownKeys, ids: readonly Id[
   for (const agent of ids.map((id) => town.agent(id))) {
     batch.llen(agent.inbox).llen(agent.urgent).llen(agent.inFlight).exists(agent.lease).exists(agent.stop)
   }
-  const replies = ((await batch.exec()) ?? []).map(([error, value]) => {
-    if (error) throw error
-    return Number(value)
-  })
+  const replies = repliesOf<number>(await batch.exec())
   return ids.map((_, index) => {
     const [inbox = 0, urgent = 0, inFlight = 0, leased, stop] = replies.slice(index * 5, index * 5 + 5)
     return { inbox, urgent, inFlight, leased: leased === 1, stopRequested: stop === 1 }

@@ -40,3 +40,11 @@ export function replyErrorCode(error: unknown): string | null {
 export function texts(reply: unknown): string[] {
   return Array.isArray(reply) ? reply.map((value) => (value === null ? '' : String(value))) : []
 }
+
+/** The replies to several commands that were sent together. Throws the first error among them. */
+export function repliesOf<T>(results: readonly [error: Error | null, reply: unknown][] | null): T[] {
+  return (results ?? []).map(([error, reply]) => {
+    if (error) throw error
+    return reply as T
+  })
+}

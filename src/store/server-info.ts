@@ -31,3 +31,8 @@ export async function serverNow(redis: Redis): Promise<number> {
   const [seconds, microseconds] = await redis.time()
   return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
 }
+
+/** The same as RFC 3339 text, for a message. */
+export async function serverTime(redis: Redis): Promise<string> {
+  return new Date(await serverNow(redis)).toISOString()
+}

@@ -1,35 +1,19 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
-import { makeTown, startProgram, useClosers } from '../rig/daemon.ts'
-import { listenForFakeAgents } from '../rig/fake-agent.ts'
+import { startProgram, useClosers } from '../rig/daemon.ts'
+import { useTowns } from '../rig/towns.ts'
 import { until } from '../rig/until.ts'
 
 const onClose = useClosers()
+const { town, townWithAgent, townWithWorker } = useTowns()
 
 async function emptyFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tw-empty-'))
   onClose(() => rm(folder, { recursive: true, force: true }))
   return folder
-}
-
-async function town(toml = '', env: object = {}) {
-  const made = await makeTown(toml, env)
-  onClose(() => made.close())
-  return made
-}
-
-/** A town whose agent is a record only: nobody works. */
-async function townWithAgent(fields: object = {}) {
-  const made = await town()
-  await made.cli('redis', 'start')
-  const redis = await made.redis()
-  const id = newId()
-  const record = { id, name: 'worker-1', state: 'idle', cli: 'demo', worker_version: '1', host: hostname() }
-  await redis.hset(made.keys.agent(id).record, { ...record, ...fields })
-  return { ...made, redis, id }
 }
 
 async function cli(cwd: string, args: readonly string[], env: object = {}) {
@@ -60,6 +44,13 @@ describe('a wrong command line', () => {
     ['a wrong state', ['tasks', '--state', 'done'], /Expected state to be one of pending, .*got done/],
     ['a wrong town name', ['init', '--name', 'a:b'], /Expected name to be .*got a:b \(--name\)/],
     ['a CLI that nobody knows', ['init', '--cli', 'codx'], /got "codx" \(--cli\)\. Did you mean codex\?/],
+    ['a wrong action', ['backlog', 'lst'], /Expected add, list or claim, got "lst"\. Did you mean list\?/],
+    ['a backlog task without text', ['backlog', 'add'], /Expected the text of the task, got nothing/],
+    ['a claim for nobody', ['backlog', 'claim', 'x'], /Expected <task> and <agent> after backlog claim/],
+    ['a list with a tag', ['backlog', 'list', '--tag', 'x'], /--tag belongs to backlog add/],
+    ['two kinds of message', ['send', 'w', 'x', '--query', '--ack'], /one kind .*got --query and --ack/],
+    ['a message without text', ['send', 'w', '--info'], /Expected the text of the message, got nothing/],
+    ['all inboxes of one agent', ['inbox', 'w', '--all'], /use it without w/],
     ['a folder without a town', ['list'], /There is no town in .*neither tinytown\.toml nor \.tt/],
   ])('is refused with 2: %s', async (_, args, message) => {
     const folder = await emptyFolder()
@@ -302,16 +293,8 @@ describe('a town whose worker is away', () => {
 })
 
 describe('a town with a worker', () => {
-  async function working() {
-    const agents = await listenForFakeAgents()
-    onClose(() => agents.close())
-    const made = await town(agents.toml(), agents.env)
-    await made.worker('--cli', 'fake')
-    return { ...made, agents }
-  }
-
   it('gives the result of an awaited task, and 1 when it failed', async () => {
-    const { start, agents } = await working()
+    const { start, agents } = await townWithWorker()
     const good = start('assign', 'worker-1', 'x', '--wait')
     const run = await agents.next()
     await run.stdout('the answer\n')
@@ -328,7 +311,7 @@ describe('a town with a worker', () => {
   })
 
   it('shows what the CLI says while it says it, until the task has ended', async () => {
-    const { cli: command, start, agents } = await working()
+    const { cli: command, start, agents } = await townWithWorker()
     const taskId = (await command('assign', 'worker-1', 'x')).stdout.trim()
     const run = await agents.next()
     await run.stdout('first line\n')
@@ -345,7 +328,7 @@ describe('a town with a worker', () => {
   })
 
   it('ends a wait at Ctrl-C with 130, and the task goes on', async () => {
-    const { start, agents, cli: command } = await working()
+    const { start, agents, cli: command } = await townWithWorker()
     const wait = start('assign', 'worker-1', 'x', '--wait')
     const run = await agents.next()
     await wait.says(/is assigned to worker-1/)
@@ -360,10 +343,9 @@ describe('a town with a worker', () => {
   })
 
   it('asks the worker to stop, and waits until it has', async () => {
-    const { start, agents, cli: command, redis: connect } = await working()
+    const { start, agents, cli: command, redis } = await townWithWorker()
     await command('assign', 'worker-1', 'x')
     const run = await agents.next()
-    const redis = await connect()
     expect((await command('kill', 'worker-1')).stdout).toBe(
       'worker-1 is asked to stop: it finishes its run first\n',
     )
@@ -380,7 +362,7 @@ describe('a town with a worker', () => {
   })
 
   it('ends quietly when nobody reads any more', async () => {
-    const { root, agents, cli: command } = await working()
+    const { root, agents, cli: command } = await townWithWorker()
     const taskId = (await command('assign', 'worker-1', 'x')).stdout.trim()
     const run = await agents.next()
     for (let count = 0; count < 50; count += 1) await run.stdout(`line ${count}\n`)

@@ -2,14 +2,15 @@ import { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
 import { findAgentOrTask } from '../../src/client/find.ts'
 import { summarizeTown, viewAgents } from '../../src/client/summary.ts'
-import { followAgent, waitForAgent, waitForStop } from '../../src/client/wait-agent.ts'
+import { followAgent, waitForAgent, waitForStop, waitUntilLetGo } from '../../src/client/wait-agent.ts'
 import { type TaskLook, waitForTask } from '../../src/client/wait-task.ts'
 import type { Watch } from '../../src/client/watch.ts'
 import { newId } from '../../src/domain/ids.ts'
-import { leaveTown, registerAgent, requestStop, setAgentState } from '../../src/store/agents.ts'
+import { leaveTown, registerAgent, setAgentState } from '../../src/store/agents.ts'
 import { claimMessage } from '../../src/store/inbox.ts'
 import type { Lease } from '../../src/store/lease.ts'
 import { appendOutput } from '../../src/store/output.ts'
+import { requestStop } from '../../src/store/steer.ts'
 import { assignTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { useTown } from '../rig/redis.ts'
 import { until } from '../rig/until.ts'
@@ -298,6 +299,27 @@ describe('waiting for an agent', () => {
     await here.redis.hset(lease.agent.record, { state: 'stopped' })
     const wait = waitForAgent({ ...watch({ timeoutMs: 100 }), agentId: lease.agentId })
     expect(await wait).toEqual({ kind: 'timeout' })
+  })
+})
+
+describe('a wait for a task to be let go of', () => {
+  it('ends when its run is settled, and at once where nobody is alive', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const settle = await start(lease, taskId)
+    const watching = (timeoutMs?: number) => ({
+      ...watch(timeoutMs === undefined ? {} : { timeoutMs }),
+      agentId: lease.agentId,
+    })
+    expect(await waitUntilLetGo(watching(100), taskId)).toEqual({ kind: 'timeout' })
+    const waiting = waitUntilLetGo(watching(), taskId)
+    await untilBlocked()
+    await settle('completed', 'done')
+    expect(await waiting).toEqual({ kind: 'let-go' })
+    const second = await assign(lease)
+    await start(lease, second)
+    await here.redis.del(lease.agent.lease)
+    expect(await waitUntilLetGo(watching(), second)).toEqual({ kind: 'let-go' })
   })
 })
 

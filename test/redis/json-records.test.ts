@@ -6,12 +6,12 @@ import {
   leaveTown,
   listAgents,
   registerAgent,
-  requestStop,
   setAgentState,
 } from '../../src/store/agents.ts'
 import { claimMessage } from '../../src/store/inbox.ts'
 import { type TownKeys, townKeys } from '../../src/store/keys.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
+import { requestStop } from '../../src/store/steer.ts'
 import { assignTask, getTask, listTasks, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { useTown } from '../rig/redis.ts'
 

@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { decodeMessage, type Message, newMessage, type Priority } from '../../src/domain/message.ts'
 import { registerAgent } from '../../src/store/agents.ts'
-import { claimBacklogTask, listBacklog } from '../../src/store/backlog.ts'
+import { addToBacklog, claimBacklogTask, findInBacklog, listBacklog } from '../../src/store/backlog.ts'
 import { recentEvents } from '../../src/store/events.ts'
+import { townKeys } from '../../src/store/keys.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
 import { peekMail, sendMessage } from '../../src/store/mail.ts'
 import { assignTask, cancelTask, getTask, startTask } from '../../src/store/tasks.ts'
@@ -79,6 +80,43 @@ describe('the backlog', () => {
     return id
   }
 
+  it.each(['hash', 'json'] as const)(
+    'takes a new task at its end, as a record that is %s',
+    async (format) => {
+      const town = townKeys(here.town.town, format)
+      const first = await addToBacklog(here.redis, town, { description: 'Do "X"\nü', tags: ['a', 'b'] })
+      const second = await addToBacklog(here.redis, town, { description: 'Do Y', tags: [] })
+      expect([first.waiting, second.waiting]).toEqual([1, 2])
+      const listed = await listBacklog(here.redis, town)
+      expect(listed.map(({ id }) => id)).toEqual([first.taskId, second.taskId])
+      expect(listed).toMatchObject([
+        { task: { description: 'Do "X"\nü', state: 'pending', tags: ['a', 'b'] } },
+        { task: { description: 'Do Y', tags: [] } },
+      ])
+      expect(listed[0]?.task?.assignedTo).toBeUndefined()
+      expect(await here.redis.type(town.task(first.taskId))).toBe(format === 'hash' ? 'hash' : 'string')
+      const claim = { taskId: first.taskId, agentId: lease.agentId }
+      expect(await claimBacklogTask(here.redis, town, claim)).toEqual({ kind: 'claimed' })
+      expect(await getTask(here.redis, town, first.taskId)).toMatchObject({
+        state: 'assigned',
+        tags: ['a', 'b'],
+      })
+    },
+  )
+
+  it('finds what stands in it by the beginning of an id, also without a record', async () => {
+    const taskId = await addTask()
+    await here.redis.rpush(here.town.backlog, 'abcd-nothing', 'abcd-other')
+    expect(await findInBacklog(here.redis, here.town, taskId.slice(0, 8).toUpperCase())).toBe(taskId)
+    expect(await findInBacklog(here.redis, here.town, 'abcd-n')).toBe('abcd-nothing')
+    await expect(findInBacklog(here.redis, here.town, 'abcd')).rejects.toThrow(/2 tasks of the backlog begin/)
+    await claimBacklogTask(here.redis, here.town, { taskId, agentId: lease.agentId })
+    await expect(findInBacklog(here.redis, here.town, taskId)).rejects.toThrow(
+      /not in the backlog: it is assigned/,
+    )
+    await expect(findInBacklog(here.redis, here.town, newId())).rejects.toThrow(/No task/)
+  })
+
   it('gives a task to an agent, once', async () => {
     const taskId = await addTask()
     expect(await listBacklog(here.redis, here.town)).toMatchObject([
@@ -97,6 +135,13 @@ describe('the backlog', () => {
       message: { body: { type: 'task_assign', task_id: taskId } },
     })
     expect(await listBacklog(here.redis, here.town)).toEqual([])
+  })
+
+  it('gives away a task in a state that nobody knows', async () => {
+    const taskId = await addTask({ state: 'dreaming' })
+    expect(await claimBacklogTask(here.redis, here.town, { taskId, agentId: lease.agentId })).toEqual({
+      kind: 'claimed',
+    })
   })
 
   it('keeps what an agent that is not there asks for, and lets go of what cannot be done', async () => {
@@ -167,6 +212,12 @@ describe('cancelling', () => {
     await here.redis.rpush(here.town.backlog, id)
     expect(await cancelTask(here.redis, here.town, id, 'no')).toMatchObject({ agentId: null })
     expect(await listBacklog(here.redis, here.town)).toEqual([])
+  })
+
+  it('takes a state that nobody knows for pending, as Tinytown does', async () => {
+    const id = newId()
+    await here.redis.hset(here.town.task(id), { id, state: 'dreaming' })
+    expect(await cancelTask(here.redis, here.town, id, 'no')).toMatchObject({ before: 'pending' })
   })
 
   it('refuses a task that is not there', async () => {

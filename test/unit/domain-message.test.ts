@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import {
+  ackOf,
   decodeMessage,
   encodeMessage,
   type Message,
@@ -253,5 +254,20 @@ describe('newMessage', () => {
       priority: 'urgent',
       correlationId: ID,
     })
+  })
+})
+
+describe('what a text confirms', () => {
+  it.each([
+    ['Received, on it', { type: 'received' }],
+    ['approved', { type: 'approved' }],
+    ['Many THANKS', { type: 'thanks' }],
+    ['well, thank you', { type: 'thanks' }],
+    ['REJECTED: no tests: none', { type: 'rejected', reason: 'no tests: none' }],
+    ['rejected:', { type: 'rejected', reason: 'No reason provided' }],
+    ['rejected', { type: 'acknowledged' }],
+    ['ok', { type: 'acknowledged' }],
+  ])('is read as tt reads it: %s', (text, ack) => {
+    expect(ackOf(text)).toEqual(ack)
   })
 })

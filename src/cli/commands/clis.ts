@@ -6,7 +6,7 @@ import { EXIT } from '../exit-codes.ts'
 import { jsonFlag } from '../flags.ts'
 import { availableProfiles } from '../profile.ts'
 import { summary } from '../show.ts'
-import { type Terminal, table } from '../terminal.ts'
+import { headedTable, type Terminal } from '../terminal.ts'
 
 /** Lists the coding CLIs and whether they are ready. */
 export const clis: Command = {
@@ -59,8 +59,8 @@ function print(terminal: Terminal, rows: readonly Row[]): void {
     const { profile, probe } = row
     return [profile.id, summary(profile.title), versionCell(row), loginCell(terminal, row), probe.path ?? '-']
   })
-  const [head = '', ...lines] = table(['CLI', 'TITLE', 'VERSION', 'LOGIN', 'PATH'], cells)
-  terminal.line(terminal.style('bold', head))
+  const [head = '', ...lines] = headedTable(terminal, ['CLI', 'TITLE', 'VERSION', 'LOGIN', 'PATH'], cells)
+  terminal.line(head)
   for (const [index, line] of lines.entries()) {
     terminal.line(line)
     const row = rows[index]

@@ -1,15 +1,23 @@
 import type { Command } from '../command.ts'
 import { assign } from './assign.ts'
+import { backlog } from './backlog.ts'
 import { bootstrap } from './bootstrap.ts'
+import { cancel } from './cancel.ts'
 import { clis } from './clis.ts'
+import { close } from './close.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
+import { events } from './events.ts'
+import { inbox } from './inbox.ts'
 import { init } from './init.ts'
+import { interrupt } from './interrupt.ts'
 import { kill } from './kill.ts'
 import { list } from './list.ts'
 import { logs } from './logs.ts'
 import { redis } from './redis.ts'
+import { resume } from './resume.ts'
 import { run } from './run.ts'
+import { send } from './send.ts'
 import { status } from './status.ts'
 import { task } from './task.ts'
 import { tasks } from './tasks.ts'
@@ -20,12 +28,20 @@ export const commands: readonly Command[] = [
   run,
   init,
   assign,
+  send,
+  inbox,
   wait,
   logs,
+  events,
   list,
   status,
   tasks,
   task,
+  cancel,
+  backlog,
+  interrupt,
+  resume,
+  close,
   kill,
   clis,
   doctor,

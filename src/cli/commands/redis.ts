@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { nearest } from '../../base/text.ts'
 import type { Context } from '../../client/context.ts'
 import { addressOf } from '../../client/open-town.ts'
 import { WorkerError } from '../../domain/errors.ts'
 import { ensureLocalRedis } from '../../server/local.ts'
 import { ping, serverPid } from '../../server/ping.ts'
 import { stopLocalRedis } from '../../server/stop.ts'
+import { chooseAction } from '../action.ts'
 import type { Command, Invocation } from '../command.ts'
 import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -42,13 +42,7 @@ interface Answer {
 
 async function runRedis(invocation: Invocation): Promise<number> {
   const { flags, env, terminal } = invocation
-  const word = wordFlag(flags, 'action')
-  const action = Object.hasOwn(ACTIONS, word) ? ACTIONS[word] : undefined
-  if (!action) {
-    const meant = nearest(word, Object.keys(ACTIONS))
-    const guess = meant ? `. Did you mean ${meant}?` : ''
-    throw new WorkerError('usage', `Expected start, stop or status, got ${JSON.stringify(word)}${guess}`)
-  }
+  const action = chooseAction(ACTIONS, wordFlag(flags, 'action'))
   const context = loadContext(flags, env)
   const { target } = context
   if (target.kind === 'remote') {

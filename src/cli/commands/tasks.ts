@@ -1,15 +1,13 @@
 import * as schema from '../../config/schemas.ts'
-import type { Id } from '../../domain/ids.ts'
 import { TASK_STATES, type Task } from '../../domain/task.ts'
 import { findAgent, listAgents } from '../../store/agents.ts'
-import type { Redis } from '../../store/connection.ts'
-import type { TownKeys } from '../../store/keys.ts'
 import { serverNow } from '../../store/server-info.ts'
 import { listTasks } from '../../store/tasks.ts'
 import type { Command, Invocation } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { flagValue, jsonFlag } from '../flags.ts'
-import { idOf, summary, taskTable } from '../show.ts'
+import { namesOf } from '../names.ts'
+import { taskTable } from '../show.ts'
 import { type Session, withTown } from '../with-town.ts'
 
 const DEFAULT_LIMIT = 20
@@ -59,13 +57,8 @@ async function print(session: Session, total: number, shown: readonly Task[]): P
     terminal.note('No such tasks. Assign one: tinytown-worker assign worker-1 "..."')
     return
   }
-  const about = { now: await serverNow(redis), agentName: await agentNames(redis, keys) }
+  const about = { now: await serverNow(redis), agentName: namesOf(await listAgents(redis, keys)) }
   for (const line of taskTable(terminal, shown, about)) terminal.line(line)
   if (shown.length < total)
     terminal.note(`${shown.length} of ${total} tasks; --limit ${total} shows them all`)
-}
-
-async function agentNames(redis: Redis, keys: TownKeys): Promise<(id: Id) => string> {
-  const names = new Map((await listAgents(redis, keys)).map(({ id, name }) => [id, summary(name)]))
-  return (id) => names.get(id) ?? `${idOf(id)} (deleted)`
 }

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW } from './shared.ts'
+import { EMIT, NOW, TASK_STATE } from './shared.ts'
 
 /**
  * Cancels a task, takes it off the backlog and wakes the worker that has it, so that the run ends at once.
@@ -14,12 +14,12 @@ export const cancel = script(
   NOW,
   RECORD,
   EMIT,
+  TASK_STATE,
   `
 local task = open(KEYS[1])
 if task.broken then return {'unreadable', task.broken} end
 if not task.there then return {'missing'} end
-local before = get(task, 'state') or 'pending'
-if before == 'in_flight' then before = 'running' end
+local before = task_state(task)
 if not string.find(',' .. ARGV[2] .. ',', ',' .. before .. ',', 1, true) then return {'ended', before} end
 local at = now()
 put(task, 'state', 'cancelled', 'result', ARGV[3], 'reason', 'cancelled', 'completed_at', at, 'updated_at', at)

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW } from './shared.ts'
+import { EMIT, NOW, TASK_STATE } from './shared.ts'
 
 /**
  * Moves a task from the backlog into an agent's inbox: off the list, assigned, its message pushed, in one step. A task that is
@@ -15,12 +15,13 @@ export const claimBacklog = script(
   NOW,
   RECORD,
   EMIT,
+  TASK_STATE,
   `
 local agent, task = open(KEYS[3]), open(KEYS[2])
 if not agent.there then return {'no-agent'} end
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {'taken'} end
 if not task.there then return {'missing'} end
-local state = get(task, 'state') or 'pending'
+local state = task_state(task)
 if not string.find(',' .. ARGV[6] .. ',', ',' .. state .. ',', 1, true) then return {'ended', state} end
 local at = now()
 put(task, 'state', 'assigned', 'assigned_to', ARGV[2], 'updated_at', at)

@@ -1,3 +1,5 @@
+import { TASK_STATES } from '../../domain/task.ts'
+
 /**
  * now() -> RFC 3339 text, milliseconds since 1970. The clock is the server's, so that a worker with a wrong clock writes
  * right times. The date is computed from the day number (proleptic Gregorian calendar, era of 400 years).
@@ -67,6 +69,14 @@ export const BURY = `
 local function bury(key, agent_id, agent, reason, detail, raw)
   return redis.call('XADD', key, 'MAXLEN', '~', '10000', '*', 'agent_id', agent_id, 'agent', agent,
     'reason', reason, 'detail', detail, 'message', raw, 'timestamp', (now()))
+end`
+
+/** task_state(task): the state of an open record by today's words; a word of nobody counts as pending, as upstream reads it. */
+export const TASK_STATE = `
+local function task_state(task)
+  local word = get(task, 'state') or ''
+  if word == 'in_flight' then return 'running' end
+  return string.find(',${TASK_STATES.join(',')},', ',' .. word .. ',', 1, true) and word or 'pending'
 end`
 
 /** note_activity(key, text): the last ten lines of what an agent did, for an hour, as \`tt status --deep\` shows them. */

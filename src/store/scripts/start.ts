@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW, TAKE } from './shared.ts'
+import { EMIT, NOW, TAKE, TASK_STATE } from './shared.ts'
 
 /**
  * Starts the task of a claimed message: task running, agent working, attempt counted, event written. A message that has no
@@ -20,6 +20,7 @@ export const start = script(
   RECORD,
   EMIT,
   TAKE,
+  TASK_STATE,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -28,17 +29,12 @@ if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[3], ARGV[11]), open(KEYS[4])
 if task.broken then return {'unreadable', task.broken} end
-local state = get(task, 'state')
 if not task.there then
   if description == '' or redis.call('EXISTS', KEYS[3]) == 1 then return {'missing'} end
   put(task, 'id', task_id, 'description', description, 'state', 'assigned', 'created_at', at,
     'updated_at', at, 'tags', '[]', 'assigned_to', agent_id)
-  state = 'assigned'
 end
-if state == 'in_flight' then state = 'running' end
-if state ~= 'completed' and state ~= 'failed' and state ~= 'cancelled' and state ~= 'running' and state ~= 'assigned' then
-  state = 'pending'
-end
+local state = task_state(task)
 if not string.find(allowed, ',' .. state .. ',', 1, true) then
   take(in_flight, digest)
   return {'ended', state}
