@@ -164,8 +164,7 @@ async function checkLocal(context: Context, options: CheckOptions): Promise<Chec
 }
 
 const CONNECT_MS = 5000
-const SNAPSHOTS_ONLY =
-  'a crash of it loses what came since the last one, redis.persist = true keeps an append-only file'
+const SNAPSHOTS_ONLY = 'a crash of it loses up to a minute, redis.persist = true keeps an append-only file'
 
 async function checkConnection({ target, settings }: Context, { signal }: CheckOptions): Promise<Check> {
   const name = 'Redis'

@@ -22,6 +22,7 @@ import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { hearTown } from '../store/wake.ts'
 import type { Control } from '../worker/control.ts'
+import { makeFolders } from '../worker/folder.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
 import { describeTown } from './context.ts'
@@ -86,6 +87,7 @@ async function takeSeats({ context, profile, control, closers, env, voiceOf }: H
   const names = agentNames(context.settings.name, context.settings.count)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
+  makeStateFolder(context.place.root)
   const town = await openTown(context, {
     purpose: `worker:${first}`,
     lasting: true,
@@ -119,6 +121,15 @@ function warnOfOldKeys([seat]: readonly Seat[]): void {
     })
     // Where SCAN is not allowed nobody can tell.
     .catch(() => undefined)
+}
+
+/** What the worker keeps of the town on this machine: its name, to begin with. A folder that cannot be written shows later. */
+function makeStateFolder(root: string): void {
+  try {
+    makeFolders(join(root, '.tt'))
+  } catch {
+    // The local server says why; a town with its Redis elsewhere may do without.
+  }
 }
 
 function logServer(logger: Logger, { type, ...fields }: ServerEvent): void {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type RedisTarget, redactUrl } from '../config/redis-target.ts'
+import { rememberName } from '../config/town.ts'
 import { ensureLocalRedis } from '../server/local.ts'
 import type { ServerEvent } from '../server/place.ts'
 import { type ConnectionEvent, connectRedis, type Redis, type RedisAddress } from '../store/connection.ts'
@@ -40,6 +41,7 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
     )
   }
   keepStateOutOfGit(place.root)
+  if (settings.townName === undefined) rememberName(place.root, context.townName)
   if (target.kind === 'local') keepDataOutOfGit(place.root)
   const connections = new Set<Redis>()
   const connect = async (

@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { WorkerError } from '../domain/errors.ts'
 import { TOWN_FILE } from './file.ts'
@@ -6,7 +6,7 @@ import { isFile, isFolder, upwards } from './folders.ts'
 import { gitNames, gitRoot } from './git.ts'
 import { expected, shown } from './problem.ts'
 import type { Given, Resolved, Source } from './resolve.ts'
-import { derivedTownName } from './town-name.ts'
+import { brokenTownNameRule, derivedTownName } from './town-name.ts'
 
 /** A town folder. */
 export interface TownPlace {
@@ -14,6 +14,8 @@ export interface TownPlace {
   readonly root: string
   /** The path of its tinytown.toml, or null. */
   readonly file: string | null
+  /** The name that the folder's town was given when it was made; null when none was derived yet. */
+  readonly rememberedName: string | null
   /** `<repository>-<branch>`, usable as a town name; null outside of git. */
   readonly nameFromGit: string | null
 }
@@ -29,6 +31,7 @@ export function locateTown({ cwd, explicit }: { cwd: string; explicit: Given | n
   return {
     root,
     file: isFile(file) ? file : null,
+    rememberedName: readName(root),
     nameFromGit: names === null ? null : derivedTownName(names),
   }
 }
@@ -37,9 +40,33 @@ function searchTown(cwd: string): string {
   return upwards(cwd).find((folder) => isFile(join(folder, TOWN_FILE))) ?? gitRoot(cwd) ?? cwd
 }
 
-/** The name of the town: the one that was set, else that of repository and branch, else that of the folder. */
+/** The file of a town without tinytown.toml that keeps its name: another branch is no other town. */
+const NAME_FILE = join('.tt', 'town')
+
+function readName(root: string): string | null {
+  try {
+    const name = readFileSync(join(root, NAME_FILE), 'utf8').trim()
+    return brokenTownNameRule(name) === null ? name : null
+  } catch {
+    return null
+  }
+}
+
+/** Keeps the derived name of a town, once. Where it cannot be kept, it is derived again. */
+export function rememberName(root: string, name: string): void {
+  try {
+    writeFileSync(join(root, NAME_FILE), `${name}\n`, { flag: 'wx' })
+  } catch {
+    // It is there already, there is no `.tt`, or it cannot be written.
+  }
+}
+
+/**
+ * The name of the town: the one that was set, else the one it had before, else that of repository and branch, else that of the
+ * folder.
+ */
 export function townName(explicit: string | undefined, place: TownPlace): string {
-  return explicit ?? place.nameFromGit ?? derivedTownName([basename(place.root)])
+  return explicit ?? place.rememberedName ?? place.nameFromGit ?? derivedTownName([basename(place.root)])
 }
 
 /**

@@ -100,6 +100,8 @@ function serverArgs({ dataDir, socketPath, pidFile, logFile }: Place, appendOnly
     unixsocketperm: '700',
     dir: dataDir,
     dbfilename: 'dump.rdb',
+    // The default would wait for up to an hour with what a small town writes.
+    save: '60 1',
     pidfile: pidFile,
     logfile: logFile,
     loglevel: 'notice',

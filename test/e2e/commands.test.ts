@@ -429,6 +429,22 @@ describe('what stands around a town', () => {
     )
   })
 
+  it('keeps its name when another branch is checked out', async () => {
+    const folder = await emptyFolder()
+    await mkdir(join(folder, '.git'))
+    await writeFile(join(folder, '.git', 'HEAD'), 'ref: refs/heads/main\n')
+    try {
+      const name = async () => JSON.parse((await cli(folder, ['status', '--json'])).stdout).town
+      await cli(folder, ['redis', 'start'])
+      const before = await name()
+      await writeFile(join(folder, '.git', 'HEAD'), 'ref: refs/heads/feature\n')
+      expect(before).toMatch(/-main$/)
+      expect(await name()).toBe(before)
+    } finally {
+      await cli(folder, ['redis', 'stop'])
+    }
+  })
+
   it('says what a crash of the redis-server of the town may lose', async () => {
     const { cli: run } = await town()
     await run('redis', 'start')

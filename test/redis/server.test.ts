@@ -7,6 +7,7 @@ import { homedir, hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
+import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { WorkerError } from '../../src/domain/errors.ts'
 import { findRedisServer, parseVersion, type RedisBinary, requireRedisServer } from '../../src/server/find.ts'
@@ -680,6 +681,16 @@ describe('the data of a town', { timeout: TIMEOUT_MS }, () => {
     await stop()
     await startAsTinytown()
     expect(await redis('GET', 'from-us')).toBe('two')
+  })
+
+  it('is saved every minute, however little is written', async () => {
+    const { socketPath } = await ensure()
+    const client = new Redis({ path: socketPath })
+    try {
+      expect(await client.config('GET', 'save')).toEqual(['save', '60 1'])
+    } finally {
+      client.disconnect()
+    }
   })
 
   it.each(['dump.rdb', 'appendonlydir'])('is not that of another program: %s', async (name) => {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { givenValue, resolveSettings } from '../../src/config/resolve.ts'
-import { locateTown, locateWorkdir, townName } from '../../src/config/town.ts'
+import { locateTown, locateWorkdir, rememberName, townName } from '../../src/config/town.ts'
 import { brokenTownNameRule, derivedTownName, townNameWarning } from '../../src/config/town-name.ts'
 
 let base: string
@@ -36,6 +36,7 @@ describe('locateTown', () => {
     expect(locate(folder('town/repo/src'))).toEqual({
       root,
       file: join(root, 'tinytown.toml'),
+      rememberedName: null,
       nameFromGit: null,
     })
   })
@@ -45,12 +46,18 @@ describe('locateTown', () => {
     expect(locate(folder('repo/src/deep'))).toEqual({
       root: join(base, 'repo'),
       file: null,
+      rememberedName: null,
       nameFromGit: 'repo-feature-new-thing',
     })
   })
 
   it('takes the current folder else', () => {
-    expect(locate(folder('plain'))).toEqual({ root: join(base, 'plain'), file: null, nameFromGit: null })
+    expect(locate(folder('plain'))).toEqual({
+      root: join(base, 'plain'),
+      file: null,
+      rememberedName: null,
+      nameFromGit: null,
+    })
   })
 
   it('takes an explicit folder before everything, relative to the current one', () => {
@@ -59,6 +66,7 @@ describe('locateTown', () => {
     expect(locate(join(base, 'town'), '../other')).toEqual({
       root: join(base, 'other'),
       file: null,
+      rememberedName: null,
       nameFromGit: 'other-main',
     })
     expect(locate(base, undefined, { TINYTOWN_TOWN_DIR: join(base, 'town') }).file).toBe(
@@ -120,10 +128,26 @@ describe('the name from git', () => {
   })
 })
 
+describe('rememberName', () => {
+  it('keeps the first name, where there is a folder for it', () => {
+    const root = folder('kept')
+    rememberName(root, 'too-early')
+    expect(locate(root).rememberedName).toBeNull()
+    folder('kept/.tt')
+    rememberName(root, 'first')
+    rememberName(root, 'second')
+    expect(locate(root).rememberedName).toBe('first')
+    write('kept/.tt/town', 'no name:\n')
+    expect(locate(root).rememberedName).toBeNull()
+  })
+})
+
 describe('town names', () => {
-  it('prefers what was set, then git, then the folder', () => {
-    const place = { root: '/x/my town', file: null, nameFromGit: 'repo-main' }
+  it('prefers what was set, then what it was before, then git, then the folder', () => {
+    const place = { root: '/x/my town', file: null, rememberedName: null, nameFromGit: 'repo-main' }
     expect(townName('set', place)).toBe('set')
+    expect(townName('set', { ...place, rememberedName: 'repo-old' })).toBe('set')
+    expect(townName(undefined, { ...place, rememberedName: 'repo-old' })).toBe('repo-old')
     expect(townName(undefined, place)).toBe('repo-main')
     expect(townName(undefined, { ...place, nameFromGit: null })).toBe('my-town')
     expect(townName(undefined, { ...place, root: '/', nameFromGit: null })).toBe('town')
