@@ -407,6 +407,20 @@ describe('the heartbeat', () => {
     await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
   })
 
+  it('leaves nothing of an agent for ever but its record, its mail and its name', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    await here.redis.lpush(lease.agent.inbox, 'info')
+    await acknowledgeMessage(lease, await claimed(lease), { note: 'the API moved' })
+    const { digest } = await claimAndStart(lease, taskId)
+    await settleTask(lease, settlement(digest, taskId))
+    await pulse(lease, { state: 'idle', taskId: null, alive: true })
+    await leaveTown(lease, 'bye')
+    const own = await here.redis.keys(`${here.town.base}:worker:${lease.agentId}:*`)
+    expect(own.length).toBeGreaterThan(2)
+    for (const key of own) expect({ key, ttl: (await here.redis.ttl(key)) > 0 }).toEqual({ key, ttl: true })
+  })
+
   it('takes a second goodbye, whose first reply got lost, for the same', async () => {
     const lease = await register()
     expect(await leaveTown(lease, 'bye')).toBe(0)

@@ -1,5 +1,5 @@
 import { script } from '../script.ts'
-import { TAKE } from './shared.ts'
+import { KEPT_SECONDS, TAKE } from './shared.ts'
 
 /**
  * Ends a claimed message that needs no run: keeps its text for the next prompt, or pushes the answer, or only drops it.
@@ -14,7 +14,10 @@ export const acknowledge = script(
   `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
 if not take(KEYS[2], ARGV[2]) then return {'gone'} end
-if ARGV[3] ~= '' then redis.call('RPUSH', KEYS[3], ARGV[3]) end
+if ARGV[3] ~= '' then
+  redis.call('RPUSH', KEYS[3], ARGV[3])
+  redis.call('EXPIRE', KEYS[3], ${KEPT_SECONDS})
+end
 if ARGV[4] ~= '' then redis.pcall('RPUSH', KEYS[4], ARGV[4]) end
 return {'ok'}`,
 )

@@ -1,10 +1,10 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, LAST_REGISTRATION, NOW, TITLE } from './shared.ts'
+import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW, TITLE } from './shared.ts'
 
 /**
  * Ends an agent's life: what is still in flight goes back to the head of the inbox in its order, the state becomes stopped,
- * the stop flag and the lease go. For a day the owner says who left, so that a repetition changes nothing and nobody takes a
+ * the stop flag and the lease go. For a while the owner says who left, so that a repetition changes nothing and nobody takes a
  * registration that ended for data that Redis lost.
  *
  * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner
@@ -29,7 +29,7 @@ end
 local back = 0
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
 redis.call('DEL', lease, stop)
-redis.call('SET', KEYS[8], last_registration(KEYS[8]) .. ' ' .. left, 'EX', 86400)
+redis.call('SET', KEYS[8], last_registration(KEYS[8]) .. ' ' .. left, 'EX', ${KEPT_SECONDS})
 local agent = open(KEYS[4])
 if agent.there then
   local at = now()

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { LAST_REGISTRATION, NOW } from './shared.ts'
+import { KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
 
 /**
  * The heartbeat: renews the lease, takes it again when it ran out and nobody registered since, and, when asked, writes the sign
@@ -43,6 +43,7 @@ end
 if ARGV[4] == '1' then
   local at = now()
   put(agent, 'last_heartbeat', at)
+  redis.call('EXPIRE', KEYS[5], ${KEPT_SECONDS})
   if task_state == 'running' then
     put(task, 'updated_at', at)
     save(task)

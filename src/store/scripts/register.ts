@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, LAST_REGISTRATION, NOW } from './shared.ts'
+import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
 
 /**
  * Takes the lease of an agent and writes its record, or says who holds the name. A paused agent stays paused.
@@ -34,7 +34,7 @@ end
 local at = now()
 redis.call('SET', lease, token, 'PX', lease_ms)
 local count = last_registration(KEYS[7]) + 1
-redis.call('SET', KEYS[7], count .. ' ' .. token)
+redis.call('SET', KEYS[7], count .. ' ' .. token, 'EX', ${KEPT_SECONDS})
 redis.call('HSET', names, string.lower(name), id)
 redis.call('DEL', stop)
 local fresh = not agent.there

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW, TAKE, TITLE } from './shared.ts'
+import { EMIT, KEPT_SECONDS, NOW, TAKE, TITLE } from './shared.ts'
 
 /**
  * Gives a claimed message back to the head of the inbox, uncounted: the run did not fail by itself.
@@ -27,7 +27,7 @@ local at = now()
 local task, agent = open(KEYS[4]), open(KEYS[5])
 local raw = take(in_flight, digest)
 if raw then redis.call('LPUSH', inbox, raw) end
-redis.call('SET', receipt, release_id)
+redis.call('SET', receipt, release_id, 'EX', ${KEPT_SECONDS})
 if get(task, 'state') == 'running' then
   put(task, 'state', 'assigned', 'updated_at', at)
   drop(task, 'started_at')

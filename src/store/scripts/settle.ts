@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, NOW, TAKE, TITLE } from './shared.ts'
+import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TITLE } from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
@@ -45,7 +45,7 @@ else
 end
 take(in_flight, digest)
 if tonumber(ARGV[10]) > 0 then redis.call('LTRIM', notes, ARGV[10], -1) end
-redis.call('SET', receipt, settle_id)
+redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})
 save(task)
 local after = 'idle'
 if agent.there then

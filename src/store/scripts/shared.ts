@@ -1,5 +1,8 @@
 import { TASK_STATES } from '../../domain/task.ts'
 
+/** How long what belongs to an agent and has no other end is kept after the last use: thirty days. */
+export const KEPT_SECONDS = 30 * 86_400
+
 /**
  * now() -> RFC 3339 text, milliseconds since 1970. The clock is the server's, so that a worker with a wrong clock writes
  * right times. The date is computed from the day number (proleptic Gregorian calendar, era of 400 years).

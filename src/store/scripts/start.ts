@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW, TAKE, TASK_STATE } from './shared.ts'
+import { EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE } from './shared.ts'
 
 /**
  * Starts the task of a claimed message: task running, agent working, attempt counted, event written. A message that has no
@@ -45,7 +45,7 @@ if state == 'running' and owner and owner ~= agent_id and redis.call('EXISTS', A
   return {'elsewhere', owner}
 end
 if redis.call('GET', receipt) ~= start_id then
-  redis.call('SET', receipt, start_id)
+  redis.call('SET', receipt, start_id, 'EX', ${KEPT_SECONDS})
   add(task, 'attempts', 1)
   drop(task, 'completed_at', 'result', 'reason', 'exit_code', 'signal')
   put(task, 'state', 'running', 'started_at', at, 'updated_at', at, 'assigned_to', agent_id, 'cli', cli)
