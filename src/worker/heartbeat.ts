@@ -42,8 +42,7 @@ export async function keepHeartbeat(tools: HeartbeatTools): Promise<void> {
     if (alive || watches(tools.lifecycle)) {
       if (alive) last = monotonicMs()
       const waiting = await beat(tools, alive)
-      if (waiting && watches(tools.lifecycle)) await answerAll(tools, waiting, alive ? null : seen)
-      seen = waiting ?? seen
+      if (waiting && watches(tools.lifecycle)) seen = await answerAll(tools, waiting, alive ? null : seen)
     }
     await sleep(Math.min(WATCH_MS, aliveMs), tools.signal, rung)
   }
@@ -88,17 +87,26 @@ function obey(answer: Pulse, { lifecycle, control, onPaused }: HeartbeatTools): 
   if (answer.task === 'cancelled') phase.cancel.abort('cancelled')
 }
 
-/** `seen` is what waited at the last look; null looks at more than what is new. */
-async function answerAll(tools: HeartbeatTools, waiting: Waiting, seen: Waiting | null): Promise<void> {
-  if (waiting.urgent + waiting.inbox === 0) return
-  if (seen && seen.urgent === waiting.urgent && seen.inbox === waiting.inbox) return
+/** A count that no list has: the next beat looks again, whatever waits then. */
+const LOOK_AGAIN = -1
+
+/**
+ * Answers what can be answered, unless nothing came since the last look. `seen` is what waited then; null looks at more than what
+ * is new. Returns what was seen now.
+ */
+async function answerAll(tools: HeartbeatTools, waiting: Waiting, seen: Waiting | null): Promise<Waiting> {
+  if (waiting.urgent + waiting.inbox === 0) return waiting
+  if (seen && seen.urgent === waiting.urgent && seen.inbox === waiting.inbox) return waiting
   const grown = seen ? Math.max(0, waiting.inbox - seen.inbox) : LONGEST_LOOK
   const look = { head: LOOK, tail: Math.min(LONGEST_LOOK, grown + LOOK) }
+  let answered = 0
   try {
-    while (!tools.signal.aborted && (await tools.answerOne(look))) {
-      // One after another: each is answered before the next is taken.
-    }
+    // One after another: each is answered before the next is taken.
+    while (!tools.signal.aborted && (await tools.answerOne(look))) answered += 1
+    // What came while these were taken may make up for them in number.
+    return answered === 0 ? waiting : { urgent: LOOK_AGAIN, inbox: Math.max(0, waiting.inbox - answered) }
   } catch (error) {
     if (!tools.signal.aborted && !isPassing(error)) throw error
+    return { urgent: LOOK_AGAIN, inbox: waiting.inbox }
   }
 }

@@ -63,6 +63,18 @@ describe('while a task runs', () => {
     expect(await mailOf(town, asker)).toHaveLength(2)
   })
 
+  it('each of several pings is answered, though there is never more than one', async () => {
+    const { town, agents } = await scene()
+    await town.worker('--cli', 'fake')
+    await assign(town, 'first')
+    await agents.next()
+    const asker = newId()
+    for (let count = 1; count <= 5; count += 1) {
+      await push(town, { type: 'ping' }, asker)
+      await answersTo(town, asker, count)
+    }
+  })
+
   it('a question is found among very many tasks', async () => {
     const { town, agents } = await scene()
     await town.worker('--cli', 'fake')
