@@ -8,6 +8,7 @@ import { agentNames } from '../domain/agent-names.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Logger } from '../observability/logger.ts'
+import { longestPrompt } from '../process/command.ts'
 import { probeVersion } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
@@ -177,7 +178,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       claimBacklog: settings.claimBacklog,
       inspect: runner.inspect,
       attempt: {
-        cli: profile.id,
+        cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
         cliVersion: seat.cliVersion,
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,

@@ -11,7 +11,7 @@ import {
 } from '../domain/message.ts'
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
-import { composePrompt } from '../domain/prompt.ts'
+import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
@@ -35,12 +35,19 @@ export interface Job {
   readonly end: AbortSignal
 }
 
+/** What an attempt knows of its CLI. */
+export interface AttemptCli {
+  readonly id: string
+  /** The longest prompt that it takes, in bytes; Infinity when there is no limit. */
+  readonly longestPrompt: number
+}
+
 export interface AttemptTools {
   readonly lease: Lease
   readonly lifecycle: Lifecycle
   readonly control: Control
   readonly emit: Emit
-  readonly cli: string
+  readonly cli: AttemptCli
   readonly cliVersion: string | undefined
   readonly role: string | undefined
   readonly roleInstructions: string | undefined
@@ -143,7 +150,7 @@ async function attempt(
   const { lease, lifecycle, write } = tools
   const { taskId, description } = route
   if (description?.trim() === '') return await putAside(raw, 'The message has no text', tools)
-  const start = { raw, taskId, startId: newId(), cli: tools.cli, ...(description ? { description } : {}) }
+  const start = { raw, taskId, startId: newId(), cli: tools.cli.id, ...(description ? { description } : {}) }
   const started = await write(() => startTask(lease, start))
   if (started.kind !== 'started') return await skip(raw, taskId, started, tools)
   const work: Work = { raw, message, route, started }
@@ -151,8 +158,8 @@ async function attempt(
   lifecycle.enter({ name: 'working', taskId, cancel })
   let handled: Handled = { kind: 'no-run' }
   try {
-    const outcome = await runTask(work, cancel.signal, tools)
-    handled = await conclude(work, decide(outcome), tools)
+    const { outcome, notesUsed } = await runTask(work, cancel.signal, tools)
+    handled = await conclude({ ...work, notesUsed }, decide(outcome), tools)
     return handled
   } finally {
     if (handled.kind !== 'held') lifecycle.enter({ name: 'idle' })
@@ -164,6 +171,12 @@ interface Work {
   readonly message: Message
   readonly route: Extract<Route, { kind: 'run' }>
   readonly started: Extract<Started, { kind: 'started' }>
+}
+
+/** What is known when its run is over. */
+interface Done extends Work {
+  /** How many of the notes were told to the CLI. */
+  readonly notesUsed: number
 }
 
 async function skip(
@@ -181,28 +194,41 @@ async function skip(
   return { kind: 'no-run' }
 }
 
-async function runTask(work: Work, cancelled: AbortSignal, tools: AttemptTools): Promise<Outcome> {
-  const { task, attempt: number, notes } = work.started
+async function runTask(
+  work: Work,
+  cancelled: AbortSignal,
+  tools: AttemptTools,
+): Promise<{ outcome: Outcome; notesUsed: number }> {
+  const { task, attempt: number } = work.started
   tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary: oneLine(task.description) })
   if (task.description.trim() === '') {
     const facts = { toolCalls: 0, durationMs: 0 }
-    return { kind: 'failed', reason: 'bad-task', detail: 'The task has no text', facts }
+    const detail = 'The task has no text'
+    return { outcome: { kind: 'failed', reason: 'bad-task', detail, facts }, notesUsed: 0 }
   }
-  const { role, roleInstructions } = tools
+  const { prompt, notesUsed } = promptOf(work, tools)
+  const end = AbortSignal.any([cancelled, tools.control.halting])
+  const outcome = await tools.run({ taskId: task.id, attempt: number, prompt, end })
+  return { outcome, notesUsed }
+}
+
+function promptOf(
+  { started: { task, notes } }: Work,
+  { role, roleInstructions, cli }: AttemptTools,
+): FittedPrompt {
   const mission = missionKind(task.tags)
-  const prompt = composePrompt({
+  const parts = {
     description: task.description,
     tags: task.tags,
     notes,
     ...(role ? { role } : {}),
     ...(roleInstructions ? { roleInstructions } : {}),
     ...(mission ? { ending: missionEnding(mission) } : {}),
-  })
-  const end = AbortSignal.any([cancelled, tools.control.halting])
-  return await tools.run({ taskId: task.id, attempt: number, prompt, end })
+  }
+  return fitPrompt(parts, cli.longestPrompt)
 }
 
-async function conclude(work: Work, decision: Decision, tools: AttemptTools): Promise<Handled> {
+async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
   switch (decision.kind) {
     case 'settle':
       await settle(work, decision, tools)
@@ -228,7 +254,7 @@ async function conclude(work: Work, decision: Decision, tools: AttemptTools): Pr
 }
 
 async function settle(
-  work: Work,
+  work: Done,
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
 ): Promise<void> {
@@ -241,7 +267,7 @@ async function settle(
     settleId: newId(),
     state,
     result: end.result,
-    notesUsed: started.notes.length,
+    notesUsed: work.notesUsed,
     extras: extrasOf(work, end, tools),
     eventMessage:
       state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,

@@ -75,6 +75,32 @@ describe('a task', () => {
     await second.exit(1)
   })
 
+  it('is not made too long for its CLI by the messages before it, which come with the next prompts', async () => {
+    const { town, agents } = await scene({ table: 'prompt = "argument"' })
+    await town.worker('--cli', 'fake')
+    for (const letter of ['a', 'b', 'c']) {
+      await push(town, { type: 'informational', summary: letter.repeat(50_000) })
+    }
+    const promptOf = async (description: string, answer: string) => {
+      const id = await assign(town, description)
+      const run = await agents.next()
+      await run.stdout(answer)
+      await run.exit(0)
+      expect(await ended(town, id)).toMatchObject({ state: 'completed' })
+      return run.hello.argv.at(-1) ?? ''
+    }
+    const first = await promptOf('Do X', 'ok')
+    expect(first).toMatch(/- a{50000}\n- b{50000}\n- \(1 newer message does not fit .*\n\n# Task\n\nDo X$/)
+    expect(await promptOf('Do Y', 'ok')).toMatch(/- c{50000}\n\n# Task\n\nDo Y$/)
+    expect(await promptOf('Do Z', 'ok')).toBe('Do Z')
+    await push(town, { type: 'informational', summary: 'kept' })
+    expect(await ended(town, await assign(town, 'x'.repeat(200_000)))).toMatchObject({
+      state: 'failed',
+      reason: 'bad-task',
+    })
+    expect(await promptOf('Do it', 'ok')).toContain('- kept')
+  })
+
   it('runs in the town folder with its own variables and only allowed ones of the daemon', async () => {
     const env = { SECRET_TOKEN: 's3cret', TINYTOWN_REDIS_PASSWORD: 'pw', EXTRA: 'yes' }
     const { town, agents } = await scene({ env, table: 'env = { MODE = "fast" }' })
