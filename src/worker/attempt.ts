@@ -36,7 +36,7 @@ export interface Job {
 }
 
 /** What an attempt knows of its CLI. */
-export interface AttemptCli {
+interface AttemptCli {
   readonly id: string
   /** The longest prompt that it takes, in bytes; Infinity when there is no limit. */
   readonly longestPrompt: number

@@ -70,6 +70,10 @@ describe('readCustomClis', () => {
       'Expected agent_clis.mine.command to be a program and its arguments without shell syntax, got 5',
     ],
     [
+      { command: ['a', 'b'] },
+      'Expected agent_clis.mine.command to be a program and its arguments without shell syntax, got ["a", "b"]',
+    ],
+    [
       { command: 'a | b' },
       'Expected agent_clis.mine.command to be a program and its arguments without shell syntax, got the shell operator |',
     ],
