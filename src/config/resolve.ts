@@ -4,6 +4,7 @@ import { expected, type Problem, placeIn, shown, throwProblems } from './problem
 import { hasPassword, redactUrl } from './redis-target.ts'
 import { SETTING_KEYS, type Setting, type SettingKey, type Settings, settingOf } from './settings.ts'
 import { townNameWarning } from './town-name.ts'
+import { NO_TOWN_SECRET, OTHER_NAME_REMEDY } from './town-secrets.ts'
 
 /** Where a value came from. `name` is how messages name it: `--lease-ms`, `TINYTOWN_LEASE_MS`, `/town/tinytown.toml:4`. */
 export interface Source {
@@ -99,7 +100,11 @@ function readValue(key: SettingKey, { value, source }: Given): Read {
   const parsed = setting.schema.safeParse(value)
   if (parsed.success) return { ok: true, value: parsed.data }
   const rule = parsed.error.issues[0]?.message ?? 'valid'
-  return { ok: false, problem: { message: expected(source.written ?? key, rule, got, source.name) } }
+  const message = expected(source.written ?? key, rule, got, source.name)
+  return {
+    ok: false,
+    problem: { message, ...(rule === NO_TOWN_SECRET ? { remedy: OTHER_NAME_REMEDY } : {}) },
+  }
 }
 
 function shownSecret(value: unknown): string {

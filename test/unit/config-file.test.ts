@@ -138,6 +138,18 @@ describe('readTownFile', () => {
     expect(errorOf(...lines).message).toBe(message)
   })
 
+  it.each([
+    ['env = { REDIS_URL = "redis://:hunter2@host" }', 'env.REDIS_URL', 'REDIS_URL'],
+    ['env.TINYTOWN_REDIS_PASSWORD = "hunter2"', 'env.TINYTOWN_REDIS_PASSWORD', 'TINYTOWN_REDIS_PASSWORD'],
+    ['pass_env = ["A", "REDIS_URL"]', 'pass_env.1', 'REDIS_URL'],
+    ['pass_env = "TINYTOWN_REDIS_PASSWORD"', 'pass_env.0', 'TINYTOWN_REDIS_PASSWORD'],
+  ])('keeps the keys to the town from a CLI: %s', (line, key, got) => {
+    expect(errorOf('[agent_clis.x]', 'command = "x"', line)).toEqual({
+      message: `Expected agent_clis.x.${key} to be names other than REDIS_URL and TINYTOWN_REDIS_PASSWORD, which open the town and are given to no CLI, got ${got} (FILE:3)`,
+      remedy: 'A CLI that needs a Redis of its own gets its address under another name',
+    })
+  })
+
   it('tells all problems at once', () => {
     expect(
       errorOf('[worker]', 'nam = "x"', '[agent_clis.x]', 'args = 5', 'outptu = "text"').message.split('\n'),

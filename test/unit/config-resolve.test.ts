@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../src/config/resolve.ts'
 import { SETTING_KEYS, type SettingKey, settingOf } from '../../src/config/settings.ts'
+import { TOWN_SECRETS } from '../../src/config/town-secrets.ts'
 import { WorkerError } from '../../src/domain/errors.ts'
 
 interface Case {
@@ -214,6 +215,18 @@ describe('errors', () => {
       'Expected redisUrl to be without a password, got redis://:****@host:6379 (--redis-url)',
     )
     expect(error.remedy).toBe('Set it as REDIS_URL: a process list shows flags.')
+  })
+
+  it('refuses to pass on the keys to the town, which are the secrets among the settings', () => {
+    const secrets = SETTING_KEYS.map(settingOf).filter(({ secret }) => secret === true)
+    expect(secrets.map(({ env }) => env).sort()).toEqual([...TOWN_SECRETS].sort())
+    for (const name of TOWN_SECRETS) {
+      const error = errorOf({ flags: { passEnv: ['A_KEY', name] } })
+      expect(error.message).toMatch(
+        /^Expected passEnv to be names other than REDIS_URL and .*\(--pass-env\)$/,
+      )
+      expect(error.remedy).toMatch(/under another name/)
+    }
   })
 
   it('takes a Redis URL without a password as a flag, and one with a password from the environment', () => {
