@@ -9,7 +9,6 @@ import { WorkerError } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
-import { probeVersion } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
@@ -39,6 +38,8 @@ export interface Host {
   readonly control: Control
   readonly closers: Closers
   readonly env: NodeJS.ProcessEnv
+  /** One for all agents: they run the same program. */
+  readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
   /** Holds the runners of the agents, for an exit that waits for nothing. */
   readonly runners: Set<Runner>
   readonly voiceOf: (agent: string) => Voice
@@ -51,7 +52,6 @@ interface Seat {
   readonly redis: Redis
   readonly blocking: Redis
   readonly listening: Redis
-  readonly cliVersion: string | undefined
   readonly voice: Voice
 }
 
@@ -79,7 +79,7 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   })
 }
 
-async function takeSeats({ context, profile, control, closers, env, voiceOf }: Host): Promise<Seat[]> {
+async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<Seat[]> {
   const names = agentNames(context.settings.name, context.settings.count)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
@@ -92,13 +92,12 @@ async function takeSeats({ context, profile, control, closers, env, voiceOf }: H
   })
   closers.add(() => town.close())
   const listening = await town.connect(`hear:${first}`)
-  const cliVersion = (await probeVersion(profile, { env, signal: control.draining })) ?? undefined
   control.draining.throwIfAborted()
   const seats: Seat[] = []
   for (const name of names) {
     const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
     const blocking = await town.connect(`wait:${name}`)
-    seats.push({ name, town, redis, blocking, listening, cliVersion, voice: voiceOf(name) })
+    seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name) })
   }
   return seats
 }
@@ -179,7 +178,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       inspect: runner.inspect,
       attempt: {
         cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
-        cliVersion: seat.cliVersion,
+        cliVersion: host.cliVersion,
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,

@@ -23,6 +23,8 @@ export interface CustomCli {
   /** How to read what the CLI prints. */
   readonly output?: 'text' | 'codex' | 'claude' | undefined
   readonly timeoutMs?: number | undefined
+  /** The arguments with which it tells its version. */
+  readonly versionArgs?: readonly string[] | undefined
   /** Names of environment variables that this CLI gets besides those that every CLI gets. */
   readonly passEnv: readonly string[]
 }
@@ -59,6 +61,7 @@ const tableSchema = z.strictObject(
       .refine((value) => value > 0 && value <= LONGEST_SECONDS, SECONDS_RULE)
       .optional(),
     pass_env: variableNames.optional(),
+    version_args: z.array(argument, TEXTS_RULE).min(1, 'a list of texts, not empty').optional(),
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'a table' : undefined) },
 )
@@ -104,6 +107,7 @@ function toCustomCli(id: string, table: Table): CustomCli {
     promptFlag: table.prompt_flag,
     output: table.output,
     timeoutMs: table.timeout_secs === undefined ? undefined : Math.round(table.timeout_secs * 1000),
+    versionArgs: table.version_args,
     passEnv: table.pass_env ?? [],
   }
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { formatDuration } from '../base/duration.ts'
 import { oneLine } from '../base/text.ts'
@@ -40,17 +41,52 @@ export async function probeCli(profile: Profile, options: ProbeOptions): Promise
   const ask = await asker(profile, options)
   if (ask === null) return { path: null, version: null, login: 'unknown', detail: 'not installed' }
   const [version, login] = await Promise.all([
-    ask.answer(profile.version.args),
+    profile.version && ask.answer(profile.version.args),
     checkLogin(profile.login, ask, options.home ?? homedir()),
   ])
   options.signal?.throwIfAborted()
-  return { path: ask.path, ...login, version: versionIn(version), ...(version.failed ? failed(version) : {}) }
+  return {
+    path: ask.path,
+    ...login,
+    version: version && versionIn(version),
+    ...(version?.failed ? failed(version) : {}),
+  }
 }
 
-/** The version of a CLI, or null when it is not installed, does not tell, or the signal aborts. Never throws. */
-export async function probeVersion(profile: Profile, options: ProbeOptions): Promise<string | null> {
-  const ask = await asker(profile, options)
-  return ask === null ? null : versionIn(await ask.answer(profile.version.args))
+/**
+ * Tells the version of a CLI as it is now: undefined when it is not installed, is not to be asked or does not tell, or when the
+ * signal aborts. It is asked again only when the program is another file or was changed. Never throws.
+ */
+export function versionTeller(
+  profile: Profile,
+  options: Omit<ProbeOptions, 'signal'>,
+): (signal: AbortSignal) => Promise<string | undefined> {
+  let known: { readonly mark: string; readonly version: Promise<string | undefined> } | null = null
+  return async (signal) => {
+    const { version: question } = profile
+    if (question === null) return undefined
+    const ask = await asker(profile, { ...options, signal })
+    const mark = ask && (await markOf(ask.path))
+    if (ask === null || mark === null || signal.aborted) return undefined
+    if (known?.mark === mark) return await known.version
+    const version = ask.answer(question.args).then((answer) => versionIn(answer) ?? undefined)
+    const asked = { mark, version }
+    known = asked
+    const told = await version
+    // Not the program broke it off: the next one asks again.
+    if (signal.aborted && known === asked) known = null
+    return told
+  }
+}
+
+/** What changes when a program is replaced, whether by a new link, a new file or in place. */
+async function markOf(path: string): Promise<string | null> {
+  try {
+    const [real, { ino, size, mtimeMs, ctimeMs }] = await Promise.all([realpath(path), stat(path)])
+    return [real, ino, size, mtimeMs, ctimeMs].join(' ')
+  } catch {
+    return null
+  }
 }
 
 interface Answer {

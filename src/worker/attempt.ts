@@ -48,7 +48,8 @@ export interface AttemptTools {
   readonly control: Control
   readonly emit: Emit
   readonly cli: AttemptCli
-  readonly cliVersion: string | undefined
+  /** Asks the CLI for its version, unless it is known of the program as it is now. */
+  readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
   readonly role: string | undefined
   readonly roleInstructions: string | undefined
   /** Runs the CLI to its end. */
@@ -158,8 +159,8 @@ async function attempt(
   lifecycle.enter({ name: 'working', taskId, cancel })
   let handled: Handled = { kind: 'no-run' }
   try {
-    const { outcome, notesUsed } = await runTask(work, cancel.signal, tools)
-    handled = await conclude({ ...work, notesUsed }, decide(outcome), tools)
+    const { outcome, ...told } = await runTask(work, cancel.signal, tools)
+    handled = await conclude({ ...work, ...told }, decide(outcome), tools)
     return handled
   } finally {
     if (handled.kind !== 'held') lifecycle.enter({ name: 'idle' })
@@ -173,11 +174,14 @@ interface Work {
   readonly started: Extract<Started, { kind: 'started' }>
 }
 
-/** What is known when its run is over. */
-interface Done extends Work {
-  /** How many of the notes were told to the CLI. */
+/** What is known of a run beside its outcome. */
+interface Told {
+  /** How many of the notes stood in its prompt. */
   readonly notesUsed: number
+  readonly cliVersion?: string | undefined
 }
+
+type Done = Work & Told
 
 async function skip(
   raw: string,
@@ -198,7 +202,7 @@ async function runTask(
   work: Work,
   cancelled: AbortSignal,
   tools: AttemptTools,
-): Promise<{ outcome: Outcome; notesUsed: number }> {
+): Promise<Told & { outcome: Outcome }> {
   const { task, attempt: number } = work.started
   tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary: oneLine(task.description) })
   if (task.description.trim() === '') {
@@ -208,8 +212,11 @@ async function runTask(
   }
   const { prompt, notesUsed } = promptOf(work, tools)
   const end = AbortSignal.any([cancelled, tools.control.halting])
-  const outcome = await tools.run({ taskId: task.id, attempt: number, prompt, end })
-  return { outcome, notesUsed }
+  const [outcome, cliVersion] = await Promise.all([
+    tools.run({ taskId: task.id, attempt: number, prompt, end }),
+    tools.cliVersion(end),
+  ])
+  return { outcome, notesUsed, cliVersion }
 }
 
 function promptOf(
@@ -328,7 +335,7 @@ function replyBody({ message, route }: Work, end: Extract<Decision, { kind: 'set
   return { type: 'task_done', task_id: route.taskId, result: end.result }
 }
 
-function extrasOf(work: Work, end: Extract<Decision, { kind: 'settle' }>, tools: AttemptTools): TaskExtras {
+function extrasOf(work: Done, end: Extract<Decision, { kind: 'settle' }>, tools: AttemptTools): TaskExtras {
   const { message, started } = work
   // Both times were written by the server or, for a message of `tt`, by its machine; a wrong clock there must not go below 0.
   const queueMs = Math.max(0, Math.round(Date.parse(started.startedAt) - Date.parse(message.createdAt)))
@@ -338,7 +345,7 @@ function extrasOf(work: Work, end: Extract<Decision, { kind: 'settle' }>, tools:
     durationMs: Math.round(durationMs),
     queueMs,
     log: tools.logPath(started.task.id),
-    ...(tools.cliVersion ? { cliVersion: tools.cliVersion } : {}),
+    ...(work.cliVersion ? { cliVersion: work.cliVersion } : {}),
     ...(end.truncated ? { resultTruncated: true } : {}),
   }
 }

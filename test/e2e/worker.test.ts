@@ -6,7 +6,7 @@ import { decodeMessage } from '../../src/domain/message.ts'
 import { getAgent } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { getTask } from '../../src/store/tasks.ts'
-import { processLives, useClosers } from '../rig/daemon.ts'
+import { makeTown, processLives, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
@@ -321,6 +321,49 @@ describe('surroundings', () => {
     await daemon.says(/task given back/)
     const task = await taskThat(town, id, ({ state }) => state === 'assigned', 'is queued again')
     expect(task.attempts ?? 0).toBe(0)
+  })
+})
+
+describe('a CLI of tinytown.toml', () => {
+  const town = async (table: string, script: string) => {
+    const made = await makeTown(`[agent_clis.mine]\ncommand = "./mine"\n${table}`)
+    onClose(() => made.close())
+    const write = (text: string) =>
+      writeFile(join(made.root, 'mine'), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+    await write(script)
+    return { made, write }
+  }
+
+  it('is not run but for a task: who knows what it does with a question for its version', async () => {
+    const { made } = await town('', 'echo "run $*" >> runs; cat > /dev/null; echo done')
+    expect((await made.cli('clis')).stdout).toMatch(/^mine +mine +- +- +\S+mine$/m)
+    expect((await made.cli('doctor', '--cli', 'mine')).stdout).toMatch(/^ok +mine +\S+mine$/m)
+    await made.worker('--cli', 'mine')
+    const task = await ended(made, await assign(made, 'x'))
+    expect(task).toMatchObject({ state: 'completed', result: 'done', cli: 'mine' })
+    expect(task.cliVersion).toBeUndefined()
+    expect(await readFile(join(made.root, 'runs'), 'utf8')).toBe('run \n')
+  })
+
+  it('that tells its version is asked for a task, and again when it was replaced', async () => {
+    const script = (version: string) =>
+      `if [ "$1" = -V ]; then echo ${version}; else cat > /dev/null; echo done; fi`
+    const { made, write } = await town('version_args = ["-V"]', script('1.0.0'))
+    await made.worker('--cli', 'mine')
+    expect(await ended(made, await assign(made, 'x'))).toMatchObject({ cliVersion: '1.0.0' })
+    await write(script('1.0.1'))
+    expect(await ended(made, await assign(made, 'y'))).toMatchObject({ cliVersion: '1.0.1' })
+  })
+
+  it('whose version never comes does not keep the worker from registering, nor the end of a cancelled task', async () => {
+    const script = 'if [ "$1" = -V ]; then exec sleep 300; else touch running; exec sleep 300; fi'
+    const { made } = await town('version_args = ["-V"]', script)
+    await made.worker('--cli', 'mine')
+    const id = await assign(made, 'x')
+    await until(async () => (await made.files('.')).includes('running'), 'the CLI runs')
+    await (await made.redis()).hset(made.keys.task(id), 'state', 'cancelled')
+    await until(async () => (await agentOf(made)).state === 'idle', 'the agent is idle again', 6000)
+    expect(await ended(made, id)).toMatchObject({ state: 'cancelled' })
   })
 })
 

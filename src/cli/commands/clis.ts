@@ -36,7 +36,7 @@ async function runClis({ flags, env, terminal, signal }: Invocation): Promise<nu
 
 /** Whether this worker was tested with the version that is installed. */
 function isTested({ profile, probe }: Row): boolean {
-  return probe.version !== null && profile.version.tested.includes(probe.version)
+  return probe.version !== null && profile.version?.tested.includes(probe.version) === true
 }
 
 function rowJson(row: Row): object {
@@ -48,7 +48,7 @@ function rowJson(row: Row): object {
     program: command.program,
     ...probe,
     tested: isTested(row),
-    testedVersions: version.tested,
+    testedVersions: version?.tested ?? [],
     install,
     loginRemedy: login?.remedy ?? null,
   }
@@ -72,6 +72,7 @@ function print(terminal: Terminal, rows: readonly Row[]): void {
 function versionCell(row: Row): string {
   const { version, path } = row.probe
   if (path === null) return 'not installed'
+  if (row.profile.version === null) return '-'
   if (version === null) return 'unknown'
   return isTested(row) || row.profile.version.tested.length === 0 ? version : `${version} (not tested)`
 }
