@@ -22,6 +22,7 @@ const OF_ERROR = {
   'redis-missing': EXIT.redisUnreachable,
   'redis-failed': EXIT.redisUnreachable,
   'redis-unreachable': EXIT.redisUnreachable,
+  'redis-refused': EXIT.internal,
   'redis-auth': EXIT.redisAuth,
   'name-in-use': EXIT.nameInUse,
   internal: EXIT.internal,

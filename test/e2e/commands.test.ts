@@ -395,6 +395,32 @@ describe('a town with a worker', () => {
   })
 })
 
+describe('a Redis that refuses a command', () => {
+  it('is told with a remedy and without a stack, with 69 when it passes', async () => {
+    const { cli: run, redis, keys, id } = await townWithAgent()
+    await redis.config('SET', 'maxmemory', '1mb')
+    const full = await run('assign', 'worker-1', 'Fix it')
+    expect(full).toMatchObject({ exit: 69, stdout: '' })
+    expect(full.stderr).toMatch(/^tinytown-worker: Redis refused a command: OOM .*\n {2}→ .*maxmemory.*\n$/)
+    await redis.config('SET', 'maxmemory', '0')
+    await redis.set(keys.agent(id).inbox, 'a text')
+    const { exit, stderr } = await run('assign', 'worker-1', 'Fix it')
+    expect(exit).toBe(70)
+    expect(stderr).toMatch(/^tinytown-worker: Redis refused a command: WRONGTYPE .*\n {2}→ .*redis-cli.*\n$/)
+    const asJson = await run('assign', 'worker-1', 'Fix it', '--json')
+    expect(JSON.parse(asJson.stderr).error).toMatchObject({ code: 'redis-refused', exitCode: 70 })
+  })
+
+  it('is told with the stack at the log level debug', async () => {
+    const { cliWith, redis, keys, id } = await townWithAgent()
+    await redis.set(keys.agent(id).inbox, 'a text')
+    const env = { TINYTOWN_LOG_LEVEL: 'debug' }
+    const { exit, stderr } = await cliWith({ env }, 'assign', 'worker-1', 'Fix it')
+    expect(exit).toBe(70)
+    expect(stderr).toMatch(/^ReplyError: WRONGTYPE .*\n +at /)
+  })
+})
+
 describe('what stands around a town', () => {
   it('starts, shows and stops the redis-server of the town', async () => {
     const { cli: run } = await town()
