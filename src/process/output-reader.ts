@@ -3,7 +3,7 @@ import { type Line, LineSplitter } from '../base/lines.ts'
 import { oneLine } from '../base/text.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { AgentEvent, Profile } from './profile.ts'
-import { addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
+import { ANSWER_CHARS, addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
 
 /** The longest line that is read as an event, in UTF-16 units. */
 const MAX_LINE = 4 * 1024 * 1024
@@ -22,7 +22,7 @@ export class OutputReader {
   readonly #show: (text: string) => void
   readonly #onTerminal: () => void
   readonly #onLife: () => void
-  readonly #stdout = new LineSplitter(MAX_LINE)
+  readonly #stdout: LineSplitter
   readonly #stderr = new LineSplitter(MAX_LINE)
   readonly #plain = answerTail()
   readonly #stderrTail = new StderrTail()
@@ -36,6 +36,8 @@ export class OutputReader {
     onLife: () => void
   }) {
     this.#profile = options.profile
+    // Of a plain answer the end counts, also where it is one line.
+    this.#stdout = new LineSplitter(MAX_LINE, options.profile.parseLine === null ? ANSWER_CHARS : 0)
     this.#show = options.show
     this.#onTerminal = options.onTerminal
     this.#onLife = options.onLife
@@ -56,8 +58,8 @@ export class OutputReader {
   }
 
   #take(stream: 'stdout' | 'stderr', line: Line): void {
-    if (stream === 'stderr') this.#takeText(line, (text) => this.#stderrTail.add(text))
-    else if (this.#profile.parseLine === null) this.#takeText(line, (text) => this.#plain.add(text))
+    if (stream === 'stderr') this.#stderrTail.add(this.#showLine(line))
+    else if (this.#profile.parseLine === null) this.#takePlain(line)
     else if (line.cut) this.#takeCut()
     else this.#takeEvents(parsed(this.#profile.parseLine, line.text))
   }
@@ -74,10 +76,16 @@ export class OutputReader {
     for (const event of events) this.#takeEvent(event)
   }
 
-  #takeText(line: Line, keep: (text: string) => void): void {
+  #takePlain(line: Line): void {
+    const shown = this.#showLine(line)
+    if (line.cut) this.#plain.add(readable(line.tail), true)
+    else this.#plain.add(shown)
+  }
+
+  #showLine(line: Line): string {
     const text = readable(line.text)
-    keep(text)
     this.#show(line.cut ? `${text} […]` : text)
+    return text
   }
 
   #takeEvent(event: AgentEvent): void {

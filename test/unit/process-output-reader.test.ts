@@ -124,6 +124,18 @@ describe('a CLI without events', () => {
     expect(text.endsWith('THE END')).toBe(true)
   })
 
+  it('keeps the end of a line that is longer than what is read of one', () => {
+    const { reader, shown } = readerOf(null)
+    reader.push('stdout', Buffer.from('first\n'))
+    for (let i = 0; i < 12; i += 1) reader.push('stdout', Buffer.alloc(1024 * 1024, 'x'))
+    reader.push('stdout', Buffer.from('THE END\r\nand more'))
+    const { text, cut } = reader.finish().plain
+    expect(cut).toBe(true)
+    expect(text.endsWith('xTHE END\nand more')).toBe(true)
+    expect(text.length).toBeLessThanOrEqual(1024 * 1024)
+    expect(shown.map((line) => line.slice(-5))).toEqual(['first', 'x […]', ' more'])
+  })
+
   it('takes 2,000,000 short lines without getting slow', () => {
     const { reader } = readerOf(null)
     const chunk = Buffer.from('short line\n'.repeat(10_000))
