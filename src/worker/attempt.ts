@@ -54,8 +54,8 @@ export interface AttemptTools {
   readonly roleInstructions: string | undefined
   /** Runs the CLI to its end. */
   readonly run: (job: Job) => Promise<Outcome>
-  /** Where the output of a task is kept on this machine. */
-  readonly logPath: (taskId: Id) => string
+  /** Where the output of a task is kept on this machine; undefined when it is not. */
+  readonly logPath: (taskId: Id) => string | undefined
   /** How the task of a mission is reported. */
   readonly mission: MissionTools
   /** Repeats a write that the server refuses for a reason that passes by itself. */
@@ -340,11 +340,12 @@ function extrasOf(work: Done, end: Extract<Decision, { kind: 'settle' }>, tools:
   // Both times were written by the server or, for a message of `tt`, by its machine; a wrong clock there must not go below 0.
   const queueMs = Math.max(0, Math.round(Date.parse(started.startedAt) - Date.parse(message.createdAt)))
   const { durationMs, ...facts } = end.facts
+  const log = tools.logPath(started.task.id)
   return {
     ...facts,
     durationMs: Math.round(durationMs),
     queueMs,
-    log: tools.logPath(started.task.id),
+    ...(log ? { log } : {}),
     ...(work.cliVersion ? { cliVersion: work.cliVersion } : {}),
     ...(end.truncated ? { resultTruncated: true } : {}),
   }

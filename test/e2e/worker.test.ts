@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
@@ -223,6 +223,25 @@ describe('output', () => {
   })
 })
 
+describe('a log file', () => {
+  it('that cannot be written is not told in the record', async () => {
+    const { town, agents } = await scene()
+    const worker = await town.worker('--cli', 'fake')
+    await rm(join(town.root, '.tt', 'logs'), { recursive: true, force: true })
+    await writeFile(join(town.root, '.tt', 'logs'), 'in the way')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await run.stdout('done')
+    await run.exit(0)
+    const task = await ended(town, id)
+    expect(task).toMatchObject({ state: 'completed', result: 'done' })
+    expect(task.log).toBeUndefined()
+    await worker.says(/the log file \S+ cannot be written/)
+    const raw = await town.cli('logs', id, '--raw')
+    expect(raw.stderr).toMatch(/has no log file/)
+  })
+})
+
 describe('a name', () => {
   it('keeps its agent id and its inbox over a restart', async () => {
     const { town, agents } = await scene()
@@ -299,6 +318,9 @@ describe('surroundings', () => {
     const { town, agents } = await scene({ table: 'workdir = "later"' })
     await town.worker('--cli', 'fake')
     await until(async () => (await agentOf(town)).state === 'error', 'the agent says error')
+    expect((await agentOf(town)).lastError).toMatch(
+      /later does not exist; make it \(mkdir -p .*agent_clis\.fake\.workdir/,
+    )
     const id = await assign(town, 'x')
     await mkdir(join(town.root, 'later'))
     const run = await agents.next()
@@ -449,6 +471,21 @@ describe('the end', () => {
     daemon.signal('SIGTERM')
     expect(await daemon.exit).toBe(0)
     expect((await agentOf(town)).state).toBe('stopped')
+  })
+
+  it('is said to wait for a run only when there is one', async () => {
+    const { town, agents } = await scene()
+    const idle = await town.worker('--cli', 'fake', '--log-format', 'pretty')
+    idle.signal('SIGINT')
+    expect(await idle.exit).toBe(0)
+    expect(idle.stderr()).not.toMatch(/Again/)
+    const busy = await town.worker('--cli', 'fake', '--log-format', 'pretty')
+    await assign(town, 'x')
+    const run = await agents.next()
+    busy.signal('SIGINT')
+    await busy.says(/Again \(Ctrl-C\) ends the run in hand/)
+    await run.exit(1)
+    expect(await busy.exit).toBe(0)
   })
 
   it('lets the run in hand finish on the first signal', async () => {

@@ -44,7 +44,11 @@ describe('a folder that cannot be entered', () => {
       if (what === 'a file') await writeFile(path, '')
       if (what === 'a link to itself') await symlink(path, path)
       const end = await rig.start(sh('exit 0'), { cwd: path }).result
-      expect(end).toEqual({ kind: 'not-started', code: 'ENOTDIR', message: `There is no folder ${path}` })
+      expect(end).toEqual({
+        kind: 'not-started',
+        code: 'ENOTDIR',
+        message: `There is no folder ${path}; make it (mkdir -p ${path})`,
+      })
       const limits = { wallMs: 1, stallMs: 1 }
       expect(classify(plain, end, readerOf(plain).finish(), limits)).toMatchObject({
         kind: 'held',
@@ -96,7 +100,7 @@ describe('the prompt file', () => {
     expect(classify(plain, end, readerOf(plain).finish(), { wallMs: 1, stallMs: 1 })).toMatchObject({
       kind: 'held',
       reason: 'config',
-      detail: expect.stringContaining('the prompt cannot be written'),
+      detail: expect.stringMatching(/the prompt cannot be written: .*; make \S+ writable for this user/),
     })
   })
 })
