@@ -247,6 +247,8 @@ async function checkCli(profile: Profile, context: Context, { env, signal }: Che
       ...(remedy ? { remedy } : {}),
     }
   }
+  if (login === 'unknown' && profile.login !== null)
+    return { name, status: 'warn', detail: `${version ?? path}, tells nothing of its login: ${detail}` }
   const refusal = rootRefusal(profile, { ...env, ...profile.env.set })
   if (refusal !== null) {
     const remedy = profile.asRoot?.remedy

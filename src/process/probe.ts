@@ -27,7 +27,7 @@ export interface CliProbe {
   readonly path: string | null
   /** Null when it does not tell. */
   readonly version: string | null
-  /** `unknown`: there is no way to ask. */
+  /** `unknown`: there is no way to ask, or no answer came. */
   readonly login: 'yes' | 'no' | 'unknown'
   /** How the login is known, or what went wrong, in one line; '' when there is nothing to say. */
   readonly detail: string
@@ -90,7 +90,8 @@ async function markOf(path: string): Promise<string | null> {
 }
 
 interface Answer {
-  readonly exitCode: number
+  /** Null: it did not come to an end of its own. */
+  readonly exitCode: number | null
   readonly output: string
   readonly failed: boolean
   readonly message: string
@@ -141,7 +142,7 @@ async function askOnce(
   signal?.removeEventListener('abort', stop)
   const output = Buffer.concat(chunks).toString('utf8').trim()
   const message = troubleOf(end)
-  const exitCode = end.kind === 'exited' ? (end.exitCode ?? -1) : -1
+  const exitCode = end.kind === 'exited' && end.endedBy === null ? end.exitCode : null
   const words = message === null ? '' : `${[question.program, ...question.args].join(' ')} ${message}`
   return { exitCode, output, failed: message !== null, message: words }
 }
@@ -167,7 +168,7 @@ function versionIn({ output, failed }: Answer): string | null {
   return failed ? null : (/\d+\.\d+[\w.+-]*/.exec(output)?.[0] ?? null)
 }
 
-function failed({ message, output }: Answer): { detail: string } {
+function failed({ message, output }: Pick<Answer, 'message' | 'output'>): { detail: string } {
   return { detail: oneLine([message, output].filter((part) => part !== '').join(': ')) }
 }
 
@@ -183,6 +184,10 @@ async function checkLogin(
   if (file !== undefined) return { login: 'yes', detail: `${file} is there` }
   if (!check.command) return { login: 'no', detail: '' }
   const { args, loggedIn } = check.command
-  const answer = await ask.answer(args)
-  return { login: loggedIn(answer) ? 'yes' : 'no', detail: oneLine(answer.output) }
+  const { exitCode, ...answer } = await ask.answer(args)
+  if (exitCode === null) return { login: 'unknown', ...failed(answer) }
+  return {
+    login: loggedIn({ exitCode, output: answer.output }) ? 'yes' : 'no',
+    detail: oneLine(answer.output),
+  }
 }

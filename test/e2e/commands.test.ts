@@ -68,6 +68,20 @@ describe('a wrong command line', () => {
     expect(stderr).toMatch(message)
   })
 
+  it('has a hint on text that begins with a dash only where there may be text', async () => {
+    const folder = await emptyFolder()
+    expect((await cli(folder, ['list', '--bogus'])).stderr).toMatch(/See tinytown-worker list --help\n$/)
+    expect((await cli(folder, ['assign', 'w', '--bogus'])).stderr).toMatch(/a dash comes after --\n$/)
+  })
+
+  it('is refused with 2: a file that is no UTF-8', async () => {
+    const folder = await emptyFolder()
+    await writeFile(join(folder, 'task.md'), Buffer.from('Grüße', 'latin1'))
+    const { exit, stderr } = await cli(folder, ['assign', 'w', '--file', 'task.md'])
+    expect(exit).toBe(2)
+    expect(stderr).toMatch(/Expected the text from task\.md to be UTF-8/)
+  })
+
   it('is told as JSON to a program', async () => {
     const { exit, stderr } = await cli(await emptyFolder(), ['list', '--json', '--limt', '3'])
     expect(exit).toBe(2)
@@ -514,6 +528,15 @@ describe('what stands around a town', () => {
     expect(doctor.exit).toBe(1)
     expect(doctor.stdout).toMatch(/fail {2}Redis .*did not answer.*\n.*→/)
     expect(doctor.stdout).toMatch(/fail {2}Codex +0\.169\.0, not logged in\n +→ codex login/)
+  })
+
+  it('says when a CLI does not answer, instead of calling it logged out', async () => {
+    const { root, cliWith } = await town()
+    await mkdir(join(root, 'bin'))
+    await writeFile(join(root, 'bin', 'codex'), '#!/bin/sh\nkill -9 $$\n', { mode: 0o755 })
+    const env = { PATH: `${join(root, 'bin')}:${process.env.PATH}`, CODEX_API_KEY: '' }
+    const { stdout } = await cliWith({ env }, 'clis')
+    expect(stdout).toMatch(/^codex .*unknown +unknown .*\n {2}→ \S+codex --version was ended by SIGKILL$/m)
   })
 
   it('finds a town ready, and says what is wrong with a broken one', async () => {

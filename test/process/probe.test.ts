@@ -100,6 +100,12 @@ describe('probeCli', () => {
     expect(await probe(profile, { FAKE_KEY: 'k' })).toMatchObject({ version: '1.0.0', ...expected })
   })
 
+  it('knows of no login when the question for it was not answered', async () => {
+    const profile = profileOf('[ "$1" = --version ] && echo 1.0.0 || kill -9 $$', { command })
+    const detail = expect.stringMatching(/whoami was ended by SIGKILL/)
+    expect(await probe(profile)).toMatchObject({ version: '1.0.0', login: 'unknown', detail })
+  })
+
   it('gives it the environment of a run, with no keys to the town', async () => {
     const profile = profileOf('echo "1.0.$FAKE_PATCH-$REDIS_URL$OTHER"')
     const env = { FAKE_PATCH: '7', REDIS_URL: 'secret', OTHER: 'secret' }

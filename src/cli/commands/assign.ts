@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { text as readAll } from 'node:stream/consumers'
+import { buffer as readAll } from 'node:stream/consumers'
 import { z } from 'zod'
 import { viewAgent } from '../../client/summary.ts'
 import * as schema from '../../config/schemas.ts'
@@ -12,6 +12,7 @@ import { awaitTask, troubleOf } from '../await.ts'
 import type { Command, Invocation } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { flagValue, jsonFlag, timeoutFlag, timeoutOf, wordFlag } from '../flags.ts'
+import { utf8Text } from '../utf8-text.ts'
 import { withTown } from '../with-town.ts'
 
 /** Gives an agent a task. */
@@ -96,15 +97,16 @@ async function readText({ flags, terminal, signal }: Invocation): Promise<string
   }
   if (file === '-' || (words.length === 1 && words[0] === '-')) {
     if (process.stdin.isTTY) terminal.note('Type the task, then Ctrl-D:')
-    return await readAll(addAbortSignal(signal, process.stdin))
+    return utf8Text(await readAll(addAbortSignal(signal, process.stdin)), 'stdin')
   }
   return file === undefined ? words.join(' ') : readTextFile(file)
 }
 
 function readTextFile(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return utf8Text(readFileSync(path), path)
   } catch (error) {
+    if (error instanceof WorkerError) throw error
     throw new WorkerError('usage', `Cannot read the task from ${path}: ${messageOf(error)}`, { cause: error })
   }
 }

@@ -84,6 +84,13 @@ function loginCell(terminal: Terminal, { profile, probe }: Row): string {
 
 function remedyOf({ profile, probe }: Row): string | undefined {
   if (probe.path === null) return profile.install
-  if (probe.login === 'no') return profile.login?.remedy
-  return probe.version === null && probe.detail !== '' ? summary(probe.detail, 160) : undefined
+  const isMute = (profile.version !== null && probe.version === null) || isLoginOpen({ profile, probe })
+  const trouble = isMute && probe.detail !== '' ? [summary(probe.detail, 160)] : []
+  const remedy = probe.login === 'no' && profile.login ? [profile.login.remedy] : []
+  return [...trouble, ...remedy].join('; ') || undefined
+}
+
+/** It was asked for its login and did not answer. */
+function isLoginOpen({ profile, probe }: Row): boolean {
+  return profile.login !== null && probe.login === 'unknown'
 }
