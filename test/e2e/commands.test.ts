@@ -530,6 +530,18 @@ describe('what stands around a town', () => {
     expect(doctor.stdout).toMatch(/fail {2}Codex +0\.169\.0, not logged in\n +→ codex login/)
   })
 
+  it('asks any number of CLIs without a word beside the list', async () => {
+    const tables = Array.from(
+      { length: 14 },
+      (_, n) => `[agent_clis.c${n}]\ncommand = "./mine"\nversion_args = ["-V"]\n`,
+    )
+    const { root, cliWith } = await town(tables.join(''))
+    await writeFile(join(root, 'mine'), '#!/bin/sh\nsleep 0.3; echo 1.2.3\n', { mode: 0o755 })
+    const { stdout, stderr, exit } = await cliWith({}, 'clis')
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+    expect(stdout.match(/^c\d+ .* 1\.2\.3 /gm)).toHaveLength(14)
+  })
+
   it('says when a CLI does not answer, instead of calling it logged out', async () => {
     const { root, cliWith } = await town()
     await mkdir(join(root, 'bin'))

@@ -1,3 +1,4 @@
+import { someAtATime } from '../../base/some-at-a-time.ts'
 import { type CliProbe, probeCli } from '../../process/probe.ts'
 import type { Profile } from '../../process/profile.ts'
 import type { Command, Invocation } from '../command.ts'
@@ -17,6 +18,9 @@ export const clis: Command = {
   run: runClis,
 }
 
+/** Each asks two questions; Node.js warns of more than ten that listen to one signal. */
+const PROBES = 4
+
 interface Row {
   readonly profile: Profile
   readonly probe: CliProbe
@@ -26,9 +30,10 @@ async function runClis({ flags, env, terminal, signal }: Invocation): Promise<nu
   const context = loadContext(flags, env)
   const { settings, place } = context
   const options = { env, passEnv: settings.passEnv, cwd: place.root, signal }
-  const rows = await Promise.all(
-    availableProfiles(context).map(async (profile) => ({ profile, probe: await probeCli(profile, options) })),
-  )
+  const rows = await someAtATime(availableProfiles(context), PROBES, async (profile) => ({
+    profile,
+    probe: await probeCli(profile, options),
+  }))
   if (settings.json) terminal.json({ clis: rows.map(rowJson) })
   else print(terminal, rows)
   return EXIT.done
