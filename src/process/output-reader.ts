@@ -27,6 +27,8 @@ export class OutputReader {
   readonly #plain = answerTail()
   readonly #stderrTail = new StderrTail()
   #report: RunReport = EMPTY_REPORT
+  /** Whether what was taken shows that the work goes on. */
+  #lives = false
 
   constructor(options: {
     profile: Profile
@@ -44,9 +46,11 @@ export class OutputReader {
   }
 
   push(stream: 'stdout' | 'stderr', chunk: Uint8Array): void {
-    if (this.#profile.parseLine === null) this.#onLife()
+    this.#lives = this.#profile.parseLine === null
     const lines = (stream === 'stdout' ? this.#stdout : this.#stderr).push(chunk)
     for (const line of lines) this.#take(stream, line)
+    // Once for all of it: each sign sets a timer anew, which takes longer than to read a short line.
+    if (this.#lives) this.#onLife()
   }
 
   /** Takes the last lines, which have no line end, and tells what is known. */
@@ -66,13 +70,13 @@ export class OutputReader {
 
   /** Half an event cannot be read, but it shows that the work goes on. */
   #takeCut(): void {
-    this.#onLife()
+    this.#lives = true
     this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
   }
 
   #takeEvents(events: readonly AgentEvent[]): void {
     // A CLI that cannot reach its model says so for ever; only what is no notice shows that the work goes on.
-    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#onLife()
+    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#lives = true
     for (const event of events) this.#takeEvent(event)
   }
 

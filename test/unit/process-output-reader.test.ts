@@ -80,6 +80,12 @@ describe('a CLI with events', () => {
     expect(signs.life).toBe(1)
   })
 
+  it('gives one sign of life for all lines that come at once', () => {
+    const { reader, signs } = readerOf(parseLine)
+    reader.push('stdout', Buffer.from('y\n'.repeat(10_000)))
+    expect(signs.life).toBe(1)
+  })
+
   it('goes on after a line that breaks the parser, and says so', () => {
     const { reader, shown, say } = readerOf(parseLine)
     reader.push('stdout', Buffer.from('boom\n'))
