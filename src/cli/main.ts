@@ -15,6 +15,9 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', ignore
 /** What yargs 18 can and its types do not know yet. */
 type YargsOfToday = Argv & { usageConfiguration(options: { 'hide-types': boolean }): Argv }
 
+/** What to do about a bug. */
+const STACK_REMEDY = 'This was not foreseen; TINYTOWN_LOG_LEVEL=debug shows where it comes from'
+
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -92,11 +95,9 @@ function report(error: WorkerError, argv: readonly string[]): number {
   }
   const debugs = wantsStack(argv, process.env)
   if (debugs && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`)
-  const isBug = error.code === 'internal' && !debugs
+  const isBug = error.code === 'internal' && error.cause !== undefined && !debugs
   return complain(error.message, isBug ? STACK_REMEDY : error.remedy, exitCode)
 }
-
-const STACK_REMEDY = 'This was not foreseen; TINYTOWN_LOG_LEVEL=debug shows where it comes from'
 
 function wantsStack(argv: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const at = argv.lastIndexOf('--log-level')

@@ -435,6 +435,19 @@ describe('a Redis that refuses a command', () => {
   })
 })
 
+describe('an error that nobody foresaw', () => {
+  it('is told in a line, and says how to see where it comes from', async () => {
+    const { cli: run, cliWith, root, redis, keys, id } = await townWithAgent()
+    const taskId = newId()
+    await redis.hset(keys.task(taskId), { id: taskId, state: 'completed', assigned_to: id, log: root })
+    const { exit, stderr } = await run('logs', taskId, '--raw')
+    expect(exit).toBe(70)
+    expect(stderr).toMatch(/^tinytown-worker: EISDIR.*\n {2}→ .*TINYTOWN_LOG_LEVEL=debug.*\n$/)
+    const debugs = await cliWith({ env: { TINYTOWN_LOG_LEVEL: 'debug' } }, 'logs', taskId, '--raw')
+    expect(debugs.stderr).toMatch(/^Error: EISDIR.*\n(.*\n)*tinytown-worker: EISDIR.*\n$/)
+  })
+})
+
 describe('what stands around a town', () => {
   it('starts, shows and stops the redis-server of the town', async () => {
     const { cli: run } = await town()
