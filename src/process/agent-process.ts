@@ -1,6 +1,5 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { aborted, monotonicMs, sleep } from '../base/clock.ts'
@@ -178,11 +177,7 @@ export class AgentProcess {
   async #run(): Promise<ProcessEnd> {
     const { command, cwd } = this.#options
     if (!isFolder(cwd)) {
-      return {
-        kind: 'not-started',
-        code: 'ENOTDIR',
-        message: `There is no folder ${cwd}; make it (mkdir -p ${cwd})`,
-      }
+      return { kind: 'not-started', code: 'ENOTDIR', message: `There is no folder ${cwd}` }
     }
     try {
       const child = start(this.#options)
@@ -313,11 +308,6 @@ function start(options: ProcessOptions): Child | Error {
   }
 }
 
-/** What to do where no prompt file can be written. */
-export function promptRemedy(folder: string): string {
-  return `make ${folder} writable for this user, with room on its disk, or let the CLI read its prompt from stdin`
-}
-
 function writePrompt({ path, text }: { readonly path: string; readonly text: string }): void {
   try {
     // One that a killed worker left would keep its mode, and a link would be written through.
@@ -325,7 +315,7 @@ function writePrompt({ path, text }: { readonly path: string; readonly text: str
     writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
   } catch (error) {
     // A code of its own: with ENOENT it would look like a missing program.
-    const message = `the prompt cannot be written: ${messageOf(error)}; ${promptRemedy(dirname(path))}`
+    const message = `the prompt cannot be written: ${messageOf(error)}`
     throw Object.assign(new Error(message), { code: 'PROMPT_FILE' })
   }
 }

@@ -4,9 +4,9 @@ import { messageOf } from '../domain/errors.ts'
 import { type Id, newId } from '../domain/ids.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
-import { AgentProcess, promptRemedy } from '../process/agent-process.ts'
+import { AgentProcess } from '../process/agent-process.ts'
 import { rootRefusal } from '../process/as-root.ts'
-import { classify } from '../process/classify.ts'
+import { classify, PROMPT_REMEDY } from '../process/classify.ts'
 import { buildCommand, type Command } from '../process/command.ts'
 import { childEnvironment } from '../process/environment.ts'
 import { OutputReader } from '../process/output-reader.ts'
@@ -126,7 +126,7 @@ async function runJob(job: Job, options: RunnerOptions, place: Place): Promise<O
   try {
     if (built.command.promptFile) makeFolders(join(townRoot, '.tt'), dirname(promptPath))
   } catch (error) {
-    const detail = `The prompt cannot be written: ${messageOf(error)}; ${promptRemedy(dirname(promptPath))}`
+    const detail = `The prompt cannot be written: ${messageOf(error)}; ${PROMPT_REMEDY}`
     return { kind: 'held', reason: 'config', detail }
   }
   const command = { ...built.command, program: (await programOf(options)) ?? built.command.program }
