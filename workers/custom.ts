@@ -5,7 +5,7 @@ import type { Profile } from '../src/process/profile.ts'
 const PLAIN = {
   title: 'a CLI of tinytown.toml',
   env: { pass: [], set: {} },
-  version: { args: ['--version'], tested: [] },
+  version: null,
   login: null,
   upstreamCommands: [],
   parseLine: null,
@@ -57,6 +57,7 @@ function additions(cli: CustomCli, base: Profile): Partial<Profile> {
     ...(cli.prompt
       ? { prompt: { via: cli.prompt, ...(cli.promptFlag ? { flag: cli.promptFlag } : {}) } }
       : {}),
+    ...(cli.versionArgs ? { version: { args: cli.versionArgs, tested: base.version?.tested ?? [] } } : {}),
     ...(cli.workdir ? { workdir: cli.workdir } : {}),
     ...(cli.timeoutMs ? { timeoutMs: cli.timeoutMs } : {}),
   }

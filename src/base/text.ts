@@ -16,6 +16,14 @@ export function cutChars(text: string, maxChars: number): string {
   return text.slice(0, Math.max(0, isHalf ? maxChars - 1 : maxChars))
 }
 
+/** The last `maxChars` UTF-16 units of `text`, one less where that would leave half a character. */
+export function lastChars(text: string, maxChars: number): string {
+  if (text.length <= maxChars) return text
+  const start = text.length - maxChars
+  const isHalf = /[\ud800-\udbff]/.test(text.charAt(start - 1)) && /[\udc00-\udfff]/.test(text.charAt(start))
+  return text.slice(isHalf ? start + 1 : start)
+}
+
 /** The first line of `text`, cut to `maxChars` characters, for a place where one line is shown. */
 export function oneLine(text: string, maxChars = 160): string {
   const line = text.trim().split(/\r?\n/, 1)[0] ?? ''

@@ -237,19 +237,28 @@ async function checkCli(profile: Profile, context: Context, { env, signal }: Che
   const probe = await probeCli(profile, { env, passEnv: settings.passEnv, cwd: place.root, signal })
   const { path, version, login, detail } = probe
   if (path === null) return { name, status: 'fail', detail: 'not installed', remedy: profile.install }
-  if (version === null) return { name, status: 'warn', detail: `${path} tells no version: ${detail}` }
+  if (version === null && profile.version !== null)
+    return { name, status: 'warn', detail: `${path} tells no version: ${detail}` }
   if (login === 'no') {
     const remedy = profile.login?.remedy
-    return { name, status: 'fail', detail: `${version}, not logged in`, ...(remedy ? { remedy } : {}) }
+    return {
+      name,
+      status: 'fail',
+      detail: `${version ?? path}, not logged in`,
+      ...(remedy ? { remedy } : {}),
+    }
   }
+  if (login === 'unknown' && profile.login !== null)
+    return { name, status: 'warn', detail: `${version ?? path}, tells nothing of its login: ${detail}` }
   const refusal = rootRefusal(profile, { ...env, ...profile.env.set })
   if (refusal !== null) {
     const remedy = profile.asRoot?.remedy
     return { name, status: 'fail', detail: refusal, ...(remedy ? { remedy } : {}) }
   }
-  const { tested } = profile.version
-  const told = login === 'yes' ? `${version}, logged in` : version
-  if (tested.length === 0 || tested.includes(version)) return { name, status: 'ok', detail: told }
+  const tested = profile.version?.tested ?? []
+  const told = login === 'yes' ? `${version ?? path}, logged in` : (version ?? path)
+  if (version === null || tested.length === 0 || tested.includes(version))
+    return { name, status: 'ok', detail: told }
   return { name, status: 'warn', detail: `${told}; tested with ${tested.join(', ')}` }
 }
 

@@ -24,6 +24,7 @@ const OF_ERROR = {
   'redis-missing': EXIT.redisUnreachable,
   'redis-failed': EXIT.redisUnreachable,
   'redis-unreachable': EXIT.redisUnreachable,
+  'redis-refused': EXIT.internal,
   'redis-auth': EXIT.redisAuth,
   'name-in-use': EXIT.nameInUse,
   'agent-error': EXIT.taskFailed,

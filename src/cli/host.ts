@@ -10,7 +10,7 @@ import { agentNames } from '../domain/agent-names.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Logger } from '../observability/logger.ts'
-import { probeVersion } from '../process/probe.ts'
+import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
 import type { ServerEvent } from '../server/place.ts'
@@ -43,6 +43,8 @@ export interface Host {
   readonly control: Control
   readonly closers: Closers
   readonly env: NodeJS.ProcessEnv
+  /** One for all agents: they run the same program. */
+  readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
   /** Holds the runners of the agents, for an exit that waits for nothing. */
   readonly runners: Set<Runner>
   readonly voiceOf: (agent: string) => Voice
@@ -55,7 +57,6 @@ interface Seat {
   readonly redis: Redis
   readonly blocking: Redis
   readonly listening: Redis
-  readonly cliVersion: string | undefined
   readonly voice: Voice
 }
 
@@ -83,7 +84,7 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   })
 }
 
-async function takeSeats({ context, profile, control, closers, env, voiceOf }: Host): Promise<Seat[]> {
+async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<Seat[]> {
   const names = agentNames(context.settings.name, context.settings.count)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
@@ -97,13 +98,12 @@ async function takeSeats({ context, profile, control, closers, env, voiceOf }: H
   })
   closers.add(() => town.close())
   const listening = await town.connect(`hear:${first}`)
-  const cliVersion = (await probeVersion(profile, { env, signal: control.draining })) ?? undefined
   control.draining.throwIfAborted()
   const seats: Seat[] = []
   for (const name of names) {
     const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
     const blocking = await town.connect(`wait:${name}`)
-    seats.push({ name, town, redis, blocking, listening, cliVersion, voice: voiceOf(name) })
+    seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name) })
   }
   return seats
 }
@@ -224,8 +224,8 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       claimBacklog: settings.claimBacklog,
       inspect: runner.inspect,
       attempt: {
-        cli: profile.id,
-        cliVersion: seat.cliVersion,
+        cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
+        cliVersion: host.cliVersion,
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,

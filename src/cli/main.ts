@@ -4,6 +4,7 @@ import { asWorkerError, type WorkerError } from '../domain/errors.ts'
 import { buildCommand, type Command } from './command.ts'
 import { commands } from './commands/index.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
+import { explainRedis } from './redis-refusal.ts'
 import { processTerminal } from './terminal.ts'
 import { explainUsage, PROGRAM, protectText, unprotect } from './usage.ts'
 import { VERSION } from './version.ts'
@@ -13,6 +14,9 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', ignore
 
 /** What yargs 18 can and its types do not know yet. */
 type YargsOfToday = Argv & { usageConfiguration(options: { 'hide-types': boolean }): Argv }
+
+/** What to do about a bug. */
+const STACK_REMEDY = 'This was not foreseen; TINYTOWN_LOG_LEVEL=debug shows where it comes from'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -50,7 +54,7 @@ async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync()
     return exitCode
   } catch (error) {
-    return report(asWorkerError(error), argv.includes('--json'))
+    return report(asWorkerError(explainRedis(error)), argv)
   }
 }
 
@@ -82,16 +86,24 @@ function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
 }
 
-function report(error: WorkerError, asJson: boolean): number {
+function report(error: WorkerError, argv: readonly string[]): number {
   const exitCode = exitCodeOf(error.code)
-  if (asJson) {
+  if (argv.includes('--json')) {
     const { code, message, remedy } = error
     process.stderr.write(`${JSON.stringify({ error: { code, message, remedy, exitCode } })}\n`)
     return exitCode
   }
-  if (error.code === 'internal')
-    process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : ''}\n`)
-  return complain(error.message, error.remedy, exitCode)
+  const debugs = wantsStack(argv, process.env)
+  if (debugs && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`)
+  const isBug = error.code === 'internal' && error.cause !== undefined && !debugs
+  return complain(error.message, isBug ? STACK_REMEDY : error.remedy, exitCode)
+}
+
+function wantsStack(argv: readonly string[], env: NodeJS.ProcessEnv): boolean {
+  const at = argv.lastIndexOf('--log-level')
+  const flag = argv.findLast((word) => word.startsWith('--log-level='))?.slice('--log-level='.length)
+  const level = (at < 0 ? flag : argv[at + 1]) ?? env.TINYTOWN_LOG_LEVEL
+  return level === 'debug' || level === 'trace'
 }
 
 function complain(message: string, remedy: string | undefined, exitCode: number): number {

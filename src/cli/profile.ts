@@ -32,7 +32,7 @@ export function chosenProfile(context: Context): Profile {
   const meant = nearest(cli, known)
   throw new WorkerError(
     source.layer === 'flag' ? 'usage' : 'config',
-    `Expected cli to be one of ${known.join(', ')}, got ${JSON.stringify(cli)} (${source.name})`,
+    `Expected ${source.written ?? 'cli'} to be one of ${known.join(', ')}, got ${JSON.stringify(cli)} (${source.name})`,
     {
       remedy: `${meant ? `Did you mean ${meant}? ` : ''}Another CLI gets a table [agent_clis.${cli}] in tinytown.toml`,
     },

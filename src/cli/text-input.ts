@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { text as readAll } from 'node:stream/consumers'
+import { buffer as readAll } from 'node:stream/consumers'
 import type { Options } from 'yargs'
 import { z } from 'zod'
 import * as schema from '../config/schemas.ts'
@@ -8,6 +8,7 @@ import { messageOf, WorkerError } from '../domain/errors.ts'
 import type { Invocation } from './command.ts'
 import type { Flags } from './context.ts'
 import { flagValue } from './flags.ts'
+import { utf8Text } from './utf8-text.ts'
 
 /** `--file`, for commands that take a text. */
 export function fileFlag(what: string): Readonly<Record<string, Options>> {
@@ -59,15 +60,16 @@ async function readAnyText(
   }
   if (file === '-' || (words.length === 1 && words[0] === '-')) {
     if (process.stdin.isTTY) terminal.note(`Type the ${what}, then Ctrl-D:`)
-    return await readAll(addAbortSignal(signal, process.stdin))
+    return utf8Text(await readAll(addAbortSignal(signal, process.stdin)), 'stdin')
   }
   return file === undefined ? words.join(' ') : readTextFile(file, what)
 }
 
 function readTextFile(path: string, what: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return utf8Text(readFileSync(path), path)
   } catch (error) {
+    if (error instanceof WorkerError) throw error
     throw new WorkerError('usage', `Cannot read the ${what} from ${path}: ${messageOf(error)}`, {
       cause: error,
     })

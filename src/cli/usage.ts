@@ -62,12 +62,18 @@ function explainUnknown(unknown: string, { argv, commands, command, help }: Situ
     if (!known.includes(unknown) && everywhere.includes(unknown)) {
       return usageError(`--${unknown} is no flag of ${command ? wordOf(command) : 'run'}`, help)
     }
-    const asText = command && meant === null ? '; text that begins with a dash comes after --' : ''
+    const asText =
+      command && takesText(command) && meant === null ? '; text that begins with a dash comes after --' : ''
     return usageError(`Unknown flag ${dashes}${unknown}${guess(meant && `--${meant}`)}`, help + asText)
   }
   if (command) return usageError(`Unexpected word ${JSON.stringify(unknown)} after ${wordOf(command)}`, help)
   const meant = nearest(unknown, commands.map(wordOf))
   return usageError(`Unknown command ${JSON.stringify(unknown)}${guess(meant)}`, help)
+}
+
+/** Whether any words may stand after the command. */
+function takesText(command: Command): boolean {
+  return /\.\.[\]>]/.test(usageOf(command))
 }
 
 /** The dashes with which a flag was written, also as one of several letters behind one dash; null for a word without. */

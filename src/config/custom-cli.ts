@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Command, commandSchema, SCRIPT_REMEDY, shellSyntaxIn } from './command-line.ts'
 import { brokenKey, type KeyProblem, shown, unknownKey } from './problem.ts'
 import { LONGEST_MS, text, variableNames } from './schemas.ts'
+import { NO_TOWN_SECRET, OTHER_NAME_REMEDY, TOWN_SECRETS } from './town-secrets.ts'
 
 /** A CLI as an [agent_clis.NAME] table tells of it. What is absent is for the profile of the CLI to say. */
 export interface CustomCli {
@@ -22,6 +23,8 @@ export interface CustomCli {
   /** How to read what the CLI prints. */
   readonly output?: 'text' | 'codex' | 'claude' | undefined
   readonly timeoutMs?: number | undefined
+  /** The arguments with which it tells its version. */
+  readonly versionArgs?: readonly string[] | undefined
   /** Names of environment variables that this CLI gets besides those that every CLI gets. */
   readonly passEnv: readonly string[]
 }
@@ -42,7 +45,10 @@ const tableSchema = z.strictObject(
     workdir: text.optional(),
     env: z
       .record(
-        z.string().regex(/^[^=\0]+$/, 'a table whose keys are names of variables'),
+        z
+          .string()
+          .regex(/^[^=\0]+$/, 'a table whose keys are names of variables')
+          .refine((name) => !TOWN_SECRETS.includes(name), NO_TOWN_SECRET),
         z.string('a text').refine((value) => !value.includes('\0'), 'a text without NUL characters'),
         ENV_RULE,
       )
@@ -55,6 +61,7 @@ const tableSchema = z.strictObject(
       .refine((value) => value > 0 && value <= LONGEST_SECONDS, SECONDS_RULE)
       .optional(),
     pass_env: variableNames.optional(),
+    version_args: z.array(argument, TEXTS_RULE).min(1, 'a list of texts, not empty').optional(),
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'a table' : undefined) },
 )
@@ -100,6 +107,7 @@ function toCustomCli(id: string, table: Table): CustomCli {
     promptFlag: table.prompt_flag,
     output: table.output,
     timeoutMs: table.timeout_secs === undefined ? undefined : Math.round(table.timeout_secs * 1000),
+    versionArgs: table.version_args,
     passEnv: table.pass_env ?? [],
   }
 }
@@ -126,7 +134,8 @@ function issueProblems(id: string, table: unknown, issue: z.core.$ZodIssue): Key
     return issue.keys.map((key) => unknownKey([...path, key], Object.keys(tableSchema.shape)))
   }
   if (issue.code === 'invalid_key') {
-    return [brokenKey(path, issue.issues[0]?.message ?? 'a usable key', shown(path.at(-1)))]
+    const rule = issue.issues[0]?.message ?? 'a usable key'
+    return [withRemedy(brokenKey(path, rule, shown(path.at(-1))), rule)]
   }
   const value = issue.path.reduce(valueAt, table)
   if (path[2] === 'command' && typeof value === 'string') {
@@ -135,7 +144,11 @@ function issueProblems(id: string, table: unknown, issue: z.core.$ZodIssue): Key
   }
   // The environment of a CLI is where its keys are: of a value only the type is told.
   const got = path[2] === 'env' && path.length > 3 ? kindOf(value) : shown(value)
-  return [brokenKey(path, issue.message, got)]
+  return [withRemedy(brokenKey(path, issue.message, got), issue.message)]
+}
+
+function withRemedy(problem: KeyProblem, rule: string): KeyProblem {
+  return rule === NO_TOWN_SECRET ? { ...problem, remedy: OTHER_NAME_REMEDY } : problem
 }
 
 // A comma list is one text in the file and many members after the schema: then the whole of it is shown.

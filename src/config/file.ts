@@ -3,7 +3,15 @@ import { z } from 'zod'
 import { nearest } from '../base/text.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import { type CustomCli, readCustomClis } from './custom-cli.ts'
-import { brokenKey, type KeyProblem, type Problem, shown, throwProblems, unknownKey } from './problem.ts'
+import {
+  brokenKey,
+  type KeyProblem,
+  type Problem,
+  placeIn,
+  shown,
+  throwProblems,
+  unknownKey,
+} from './problem.ts'
 import { SETTING_KEYS, settingOf } from './settings.ts'
 import { lineOfKey, parseToml, type TomlTable } from './toml-text.ts'
 
@@ -15,6 +23,8 @@ export interface TownFile {
   readonly path: string
   /** The raw values of settings, by the dotted key of the file. */
   readonly values: Readonly<Record<string, unknown>>
+  /** The lines on which they stand, by the same keys; absent where a line is not found by simple means. */
+  readonly lines: Readonly<Record<string, number>>
   /** The [agent_clis] tables, by their keys. */
   readonly agentClis: Readonly<Record<string, CustomCli>>
   readonly warnings: readonly string[]
@@ -48,9 +58,11 @@ export function readTownFile(path: string, builtInClis: readonly string[] | null
     'config',
     problems.map((problem) => located(problem, path, text)),
   )
+  const values = settingValues(document)
   return {
     path,
-    values: settingValues(document),
+    values,
+    lines: linesOf(Object.keys(values), text),
     agentClis: clis,
     warnings: [...unknownIn(document, 'redis', UPSTREAM_REDIS), ...misspeltTables(document)].map(
       (problem) => located(problem, path, text).message,
@@ -68,9 +80,13 @@ function readText(path: string): string | null {
   }
 }
 
+function linesOf(keys: readonly string[], text: string): Record<string, number> {
+  const found = keys.map((key) => [key, lineOfKey(text, key.split('.'))] as const)
+  return Object.fromEntries(found.filter((entry): entry is [string, number] => entry[1] !== null))
+}
+
 function located(problem: KeyProblem, path: string, text: string): Problem {
-  const line = lineOfKey(text, problem.path)
-  return { ...problem, message: `${problem.message} (${path}${line === null ? '' : `:${line}`})` }
+  return { ...problem, message: `${problem.message} (${placeIn(path, lineOfKey(text, problem.path))})` }
 }
 
 function formProblems(document: TomlTable): KeyProblem[] {

@@ -1,4 +1,4 @@
-import { type Stats, statSync } from 'node:fs'
+import { lstatSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** `folder` and the folders above it, nearest first. */
@@ -15,6 +15,16 @@ export function isFile(path: string): boolean {
 /** Whether there is a folder at `path` that this user may look up. */
 export function isFolder(path: string): boolean {
   return statsOf(path)?.isDirectory() === true
+}
+
+/** Whether anything has this name, also a link to nothing. */
+export function isTaken(path: string): boolean {
+  try {
+    lstatSync(path)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function statsOf(path: string): Stats | null {

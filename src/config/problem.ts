@@ -18,6 +18,11 @@ export function expected(what: string, rule: string, got: string, where?: string
   return `Expected ${what} to be ${rule}, got ${got}${where === undefined ? '' : ` (${where})`}`
 }
 
+/** A place in the file, as messages name it. */
+export function placeIn(path: string, line: number | null | undefined): string {
+  return line === null || line === undefined ? path : `${path}:${line}`
+}
+
 /** The problem of a value in the file that breaks a rule. */
 export function brokenKey(path: readonly string[], rule: string, got: string): KeyProblem {
   return { path, message: expected(path.join('.'), rule, got) }
@@ -44,7 +49,12 @@ export function shown(value: unknown): string {
 function shownList(values: readonly unknown[]): string {
   if (values.length === 0) return 'an empty list'
   if (values.some((value) => typeof value === 'object')) return 'a list of tables or lists'
-  return oneLine(values.map(shown).join(','), 80)
+  return oneLine(`[${values.map(shownMember).join(', ')}]`, 80)
+}
+
+function shownMember(value: unknown): string {
+  const text = shown(value)
+  return typeof value === 'string' && value.trim() !== '' ? `"${text}"` : text
 }
 
 /** Throws one error that tells all problems, a line each; does nothing when there are none. */

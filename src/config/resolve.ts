@@ -1,14 +1,17 @@
 import { nearest } from '../base/text.ts'
-import { TOWN_FILE, type TownFile } from './file.ts'
-import { expected, type Problem, shown, throwProblems } from './problem.ts'
+import type { TownFile } from './file.ts'
+import { expected, type Problem, placeIn, shown, throwProblems } from './problem.ts'
 import { hasPassword, redactUrl } from './redis-target.ts'
 import { SETTING_KEYS, type Setting, type SettingKey, type Settings, settingOf } from './settings.ts'
 import { townNameWarning } from './town-name.ts'
+import { NO_TOWN_SECRET, OTHER_NAME_REMEDY } from './town-secrets.ts'
 
-/** Where a value came from. `name` is how messages name it: `--lease-ms`, `TINYTOWN_LEASE_MS`, `tinytown.toml: worker.lease_ms`. */
+/** Where a value came from. `name` is how messages name it: `--lease-ms`, `TINYTOWN_LEASE_MS`, `/town/tinytown.toml:4`. */
 export interface Source {
   readonly layer: 'default' | 'file' | 'environment' | 'flag'
   readonly name: string
+  /** How the file writes the key, as `worker.lease_ms`. */
+  readonly written?: string
 }
 
 /** A value as it was given, before its schema. */
@@ -64,7 +67,8 @@ export function givenValue(key: SettingKey, { flags, env, file }: Inputs): Given
     },
     { value: environmentValue(setting, env), source: { layer: 'environment', name: setting.env ?? '' } },
     ...setting.toml.map((path): Given => {
-      return { value: file?.values[path], source: { layer: 'file', name: `${TOWN_FILE}: ${path}` } }
+      const name = placeIn(file?.path ?? '', file?.lines[path])
+      return { value: file?.values[path], source: { layer: 'file', name, written: path } }
     }),
   ]
   return layers.find(({ value }) => value !== undefined && !isBlankSecret(setting, value)) ?? null
@@ -96,7 +100,11 @@ function readValue(key: SettingKey, { value, source }: Given): Read {
   const parsed = setting.schema.safeParse(value)
   if (parsed.success) return { ok: true, value: parsed.data }
   const rule = parsed.error.issues[0]?.message ?? 'valid'
-  return { ok: false, problem: { message: expected(key, rule, got, source.name) } }
+  const message = expected(source.written ?? key, rule, got, source.name)
+  return {
+    ok: false,
+    problem: { message, ...(rule === NO_TOWN_SECRET ? { remedy: OTHER_NAME_REMEDY } : {}) },
+  }
 }
 
 function shownSecret(value: unknown): string {

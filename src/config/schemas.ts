@@ -3,6 +3,7 @@ import { parseDuration } from '../base/duration.ts'
 import { RESERVED_NAMES } from '../domain/ids.ts'
 import { isRedisUrl } from './redis-target.ts'
 import { brokenTownNameRule } from './town-name.ts'
+import { NO_TOWN_SECRET, TOWN_SECRETS } from './town-secrets.ts'
 
 // Each schema turns the text of a flag or variable, or the value of a TOML key, into the typed value. The message of an
 // issue is the rule alone, as it follows "Expected … to be".
@@ -85,9 +86,12 @@ const HOST_RULE = 'a host name or address'
 export const host = z.string(HOST_RULE).regex(/^[A-Za-z0-9._:-]+$/, HOST_RULE)
 
 const VARIABLES_RULE = 'names of environment variables like A_KEY,B_KEY'
-const variableName = z.string(VARIABLES_RULE).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, VARIABLES_RULE)
+const variableName = z
+  .string(VARIABLES_RULE)
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, VARIABLES_RULE)
+  .refine((name) => !TOWN_SECRETS.includes(name), NO_TOWN_SECRET)
 
-/** Names of variables: a list, whose members may be comma lists themselves. */
+/** Names of variables that a CLI gets: a list, whose members may be comma lists themselves. */
 export const variableNames = z.preprocess((value) => {
   const members = Array.isArray(value) ? value : [value]
   if (!members.every((member) => typeof member === 'string')) return value

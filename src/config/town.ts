@@ -2,7 +2,7 @@ import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { WorkerError } from '../domain/errors.ts'
 import { TOWN_FILE } from './file.ts'
-import { isFile, isFolder, upwards } from './folders.ts'
+import { isFile, isFolder, isTaken, upwards } from './folders.ts'
 import { gitNames, gitRoot } from './git.ts'
 import { expected, shown } from './problem.ts'
 import type { Given, Resolved, Source } from './resolve.ts'
@@ -22,18 +22,29 @@ export interface TownPlace {
 
 /**
  * Finds the town folder: `explicit`, relative to `cwd`; else the nearest folder upwards with a tinytown.toml; else the root of
- * the git work tree; else `cwd`. Throws `usage` (a flag) or `config` when the explicit folder does not exist.
+ * the git work tree; else `cwd`. Throws `usage` (a flag) or `config` when the explicit folder does not exist, `config` when the
+ * tinytown.toml there is no file.
  */
 export function locateTown({ cwd, explicit }: { cwd: string; explicit: Given | null }): TownPlace {
   const root = explicit === null ? searchTown(realpathSync(cwd)) : existingFolder('town', cwd, explicit)
-  const file = join(root, TOWN_FILE)
   const names = gitNames(root)
   return {
     root,
-    file: isFile(file) ? file : null,
+    file: townFileIn(root),
     rememberedName: readName(root),
     nameFromGit: names === null ? null : derivedTownName(names),
   }
+}
+
+/** The tinytown.toml of a folder; null without one. Throws `config` where something else has its name. */
+function townFileIn(root: string): string | null {
+  const path = join(root, TOWN_FILE)
+  if (isFile(path)) return path
+  if (!isTaken(path)) return null
+  const found = isFolder(path) ? 'a folder' : 'something else, or a link to nothing'
+  throw new WorkerError('config', expected(path, 'a file', found), {
+    remedy: 'Remove it or give it another name; tinytown-worker init writes a new one',
+  })
 }
 
 function searchTown(cwd: string): string {
@@ -89,7 +100,7 @@ function existingFolder(
 ): string {
   const folder = resolve(base, String(value))
   if (isFolder(folder)) return realpathSync(folder)
-  const message = expected(key, 'a folder that exists', shown(folder), source.name)
+  const message = expected(source.written ?? key, 'a folder that exists', shown(folder), source.name)
   throw new WorkerError(source.layer === 'flag' ? 'usage' : 'config', message, {
     remedy: `Make it first: mkdir -p ${folder}`,
   })

@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'redis-missing'
   | 'redis-failed'
   | 'redis-unreachable'
+  | 'redis-refused'
   | 'redis-auth'
   | 'name-in-use'
   | 'not-installed'

@@ -1,4 +1,6 @@
-/** What a prompt is made of. Nothing of it is ever cut. */
+import { cutBytes } from '../base/text.ts'
+
+/** What a prompt is made of. The text of the task is never cut. */
 export interface PromptParts {
   readonly description: string
   readonly tags: readonly string[]
@@ -7,6 +9,8 @@ export interface PromptParts {
   readonly roleInstructions?: string
   /** Informational messages and confirmations that came in since the last run, oldest first. */
   readonly notes: readonly string[]
+  /** How many newer ones wait for the next prompt, for want of room in this one. */
+  readonly notesLeft?: number
   /** How the final message is read. */
   readonly ending?: string
 }
@@ -19,18 +23,56 @@ export function composePrompt(parts: PromptParts): string {
   const sections: string[] = []
   if (parts.roleInstructions?.trim()) sections.push(`# Your role\n\n${parts.roleInstructions.trim()}`)
   else if (parts.role) sections.push(`# Your role\n\nYou are the ${parts.role} of this team.`)
-  if (parts.notes.length > 0) {
-    sections.push(
-      `# Messages since your last task\n\n${parts.notes.map((note) => `- ${indent(note)}`).join('\n')}`,
-    )
-  }
+  const messages = messageLines(parts)
+  if (messages.length > 0) sections.push(`# Messages since your last task\n\n${messages.join('\n')}`)
   if (parts.tags.length > 0) sections.push(`# Tags\n\n${parts.tags.join(', ')}`)
   if (parts.ending) sections.push(`# Your final message\n\n${parts.ending}`)
   if (sections.length === 0) return parts.description
   return [...sections, `# Task\n\n${parts.description}`].join('\n\n')
 }
 
-/** Keeps the further lines of a note under its bullet. */
+/** A prompt, and how many of the notes it holds, from the oldest on. */
+export interface FittedPrompt {
+  readonly prompt: string
+  readonly notesUsed: number
+}
+
+/**
+ * Composes a prompt of at most `maxBytes` bytes: where the notes do not fit, the oldest that do stand in it, with a word on the
+ * newer ones, which are for the next prompt. Without notes it is as long as it is: nothing else may be left out.
+ */
+export function fitPrompt(parts: PromptParts, maxBytes: number): FittedPrompt {
+  const fits = (prompt: string) => Buffer.byteLength(prompt) <= maxBytes
+  const whole = composePrompt(parts)
+  if (fits(whole)) return { prompt: whole, notesUsed: parts.notes.length }
+  const notes = parts.notes.map((note) => shortened(note, Math.floor(maxBytes / 2)))
+  const withFirst = (count: number) =>
+    composePrompt({ ...parts, notes: notes.slice(0, count), notesLeft: notes.length - count })
+  let notesUsed = 0
+  let tooMany = notes.length + 1
+  while (tooMany - notesUsed > 1) {
+    const middle = Math.floor((notesUsed + tooMany) / 2)
+    if (fits(withFirst(middle))) notesUsed = middle
+    else tooMany = middle
+  }
+  const prompt = withFirst(notesUsed)
+  return { prompt: fits(prompt) ? prompt : composePrompt({ ...parts, notes: [] }), notesUsed }
+}
+
+/** One that takes more than half of a prompt would stand before all others for ever. */
+function shortened(note: string, maxBytes: number): string {
+  const { text, cut } = cutBytes(note, maxBytes)
+  return cut ? `${text} [… cut: this message has ${Buffer.byteLength(note)} bytes]` : note
+}
+
+function messageLines({ notes, notesLeft = 0 }: PromptParts): string[] {
+  const lines = notes.map((note) => `- ${indent(note)}`)
+  if (notesLeft === 0) return lines
+  const what = notesLeft === 1 ? '1 newer message does' : `${notesLeft} newer messages do`
+  return [...lines, `- (${what} not fit in here: to be told with your next task)`]
+}
+
+/** Keeps the further lines of a note under its bullet; a NUL, which no argument can hold, is left out. */
 function indent(note: string): string {
-  return note.trim().split('\n').join('\n  ')
+  return note.replaceAll('\0', '').trim().split('\n').join('\n  ')
 }

@@ -11,6 +11,10 @@ const MAX_DETAIL_BYTES = 4096
 /** Of which the sentence takes this much at most; the rest is for the end of what it printed. */
 const MAX_SENTENCE_BYTES = 2048
 
+/** What to do where no prompt file can be written. */
+export const PROMPT_REMEDY =
+  'make .tt/tasks of the town writable for this user, with room on its disk, or set prompt = "stdin"'
+
 type Exited = Extract<ProcessEnd, { kind: 'exited' }>
 
 /**
@@ -89,16 +93,18 @@ function stderrReason(profile: Profile, { report, stderr }: Reading): Reason | u
 }
 
 function notStarted(profile: Profile, end: Extract<ProcessEnd, { kind: 'not-started' }>): Outcome {
-  if (end.code === 'ENOTDIR') return { kind: 'held', reason: 'config', detail: end.message }
+  if (end.code === 'ENOTDIR')
+    return { kind: 'held', reason: 'config', detail: `${end.message}; make it (mkdir -p)` }
   // Also when the program is there and the interpreter of its first line is not.
   if (['ENOENT', 'EACCES', 'ENOEXEC'].includes(end.code)) {
     const detail = `${profile.command.program} cannot be started (${end.code}); ${profile.install}`
     return { kind: 'held', reason: 'not-installed', detail }
   }
+  const remedy = end.code === 'PROMPT_FILE' ? `; ${PROMPT_REMEDY}` : ''
   return {
     kind: 'held',
     reason: 'config',
-    detail: `${profile.command.program} cannot be started: ${end.message}`,
+    detail: `${profile.command.program} cannot be started: ${end.message}${remedy}`,
   }
 }
 

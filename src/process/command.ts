@@ -25,6 +25,13 @@ export interface CommandParts {
 /** Linux refuses a single argument of this size with E2BIG (MAX_ARG_STRLEN, 32 pages, its NUL included). */
 export const MAX_ARGUMENT_BYTES = 131_072
 
+/** The longest prompt, in bytes, that a CLI takes in the way in which it gets it. */
+export function longestPrompt({ prompt: { via, maxBytes } }: Pick<Profile, 'prompt'>): number {
+  // An argument may get a space before it.
+  const room = via === 'argument' ? MAX_ARGUMENT_BYTES - 2 : Number.POSITIVE_INFINITY
+  return Math.min(room, maxBytes ?? room)
+}
+
 /** Makes the command of a run. A prompt that cannot be handed over is an error value: nothing of a prompt is ever cut. */
 export function buildCommand(
   profile: Pick<Profile, 'command' | 'prompt' | 'title'>,

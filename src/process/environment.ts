@@ -1,3 +1,5 @@
+import { TOWN_SECRETS } from '../config/town-secrets.ts'
+
 /** What a child is told of its task. */
 interface ChildTask {
   readonly agentId: string
@@ -43,9 +45,6 @@ const OF_A_REPOSITORY = new Set([
   'GIT_PREFIX',
 ])
 
-/** The keys to the town: a CLI that has them could rewrite every record. */
-const NEVER = new Set(['REDIS_URL', 'TINYTOWN_REDIS_PASSWORD'])
-
 /**
  * The environment of a child: of `parent` only what is on the list, then the profile's own variables, then what it is told of
  * its task. `REDIS_URL` and `TINYTOWN_REDIS_PASSWORD` are never taken over, whatever `pass` says.
@@ -72,7 +71,7 @@ export function childEnvironment(
 }
 
 function mayPass(name: string, pass: readonly string[]): boolean {
-  if (NEVER.has(name)) return false
+  if (TOWN_SECRETS.includes(name)) return false
   if (matches(name, pass)) return true
   return matches(name, ALWAYS) && !OF_A_REPOSITORY.has(name)
 }

@@ -3,7 +3,7 @@ import { type Line, LineSplitter } from '../base/lines.ts'
 import { oneLine } from '../base/text.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { AgentEvent, Profile } from './profile.ts'
-import { addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
+import { ANSWER_CHARS, addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
 
 /** The longest line that is read as an event, in UTF-16 units. */
 const MAX_LINE = 4 * 1024 * 1024
@@ -22,11 +22,13 @@ export class OutputReader {
   readonly #show: (text: string) => void
   readonly #onTerminal: () => void
   readonly #onLife: () => void
-  readonly #stdout = new LineSplitter(MAX_LINE)
+  readonly #stdout: LineSplitter
   readonly #stderr = new LineSplitter(MAX_LINE)
   readonly #plain = answerTail()
   readonly #stderrTail = new StderrTail()
   #report: RunReport = EMPTY_REPORT
+  /** Whether what was taken shows that the work goes on. */
+  #lives = false
 
   constructor(options: {
     profile: Profile
@@ -36,15 +38,19 @@ export class OutputReader {
     onLife: () => void
   }) {
     this.#profile = options.profile
+    // Of a plain answer the end counts, also where it is one line.
+    this.#stdout = new LineSplitter(MAX_LINE, options.profile.parseLine === null ? ANSWER_CHARS : 0)
     this.#show = options.show
     this.#onTerminal = options.onTerminal
     this.#onLife = options.onLife
   }
 
   push(stream: 'stdout' | 'stderr', chunk: Uint8Array): void {
-    if (this.#profile.parseLine === null) this.#onLife()
+    this.#lives = this.#profile.parseLine === null
     const lines = (stream === 'stdout' ? this.#stdout : this.#stderr).push(chunk)
     for (const line of lines) this.#take(stream, line)
+    // Once for all of it: each sign sets a timer anew, which takes longer than to read a short line.
+    if (this.#lives) this.#onLife()
   }
 
   /** Takes the last lines, which have no line end, and tells what is known. */
@@ -56,28 +62,34 @@ export class OutputReader {
   }
 
   #take(stream: 'stdout' | 'stderr', line: Line): void {
-    if (stream === 'stderr') this.#takeText(line, (text) => this.#stderrTail.add(text))
-    else if (this.#profile.parseLine === null) this.#takeText(line, (text) => this.#plain.add(text))
+    if (stream === 'stderr') this.#stderrTail.add(this.#showLine(line))
+    else if (this.#profile.parseLine === null) this.#takePlain(line)
     else if (line.cut) this.#takeCut()
     else this.#takeEvents(parsed(this.#profile.parseLine, line.text))
   }
 
   /** Half an event cannot be read, but it shows that the work goes on. */
   #takeCut(): void {
-    this.#onLife()
+    this.#lives = true
     this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
   }
 
   #takeEvents(events: readonly AgentEvent[]): void {
     // A CLI that cannot reach its model says so for ever; only what is no notice shows that the work goes on.
-    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#onLife()
+    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#lives = true
     for (const event of events) this.#takeEvent(event)
   }
 
-  #takeText(line: Line, keep: (text: string) => void): void {
+  #takePlain(line: Line): void {
+    const shown = this.#showLine(line)
+    if (line.cut) this.#plain.add(readable(line.tail), true)
+    else this.#plain.add(shown)
+  }
+
+  #showLine(line: Line): string {
     const text = readable(line.text)
-    keep(text)
     this.#show(line.cut ? `${text} […]` : text)
+    return text
   }
 
   #takeEvent(event: AgentEvent): void {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { formatDuration } from '../base/duration.ts'
 import { oneLine } from '../base/text.ts'
@@ -26,7 +27,7 @@ export interface CliProbe {
   readonly path: string | null
   /** Null when it does not tell. */
   readonly version: string | null
-  /** `unknown`: there is no way to ask. */
+  /** `unknown`: there is no way to ask, or no answer came. */
   readonly login: 'yes' | 'no' | 'unknown'
   /** How the login is known, or what went wrong, in one line; '' when there is nothing to say. */
   readonly detail: string
@@ -40,21 +41,57 @@ export async function probeCli(profile: Profile, options: ProbeOptions): Promise
   const ask = await asker(profile, options)
   if (ask === null) return { path: null, version: null, login: 'unknown', detail: 'not installed' }
   const [version, login] = await Promise.all([
-    ask.answer(profile.version.args),
+    profile.version && ask.answer(profile.version.args),
     checkLogin(profile.login, ask, options.home ?? homedir()),
   ])
   options.signal?.throwIfAborted()
-  return { path: ask.path, ...login, version: versionIn(version), ...(version.failed ? failed(version) : {}) }
+  return {
+    path: ask.path,
+    ...login,
+    version: version && versionIn(version),
+    ...(version?.failed ? failed(version) : {}),
+  }
 }
 
-/** The version of a CLI, or null when it is not installed, does not tell, or the signal aborts. Never throws. */
-export async function probeVersion(profile: Profile, options: ProbeOptions): Promise<string | null> {
-  const ask = await asker(profile, options)
-  return ask === null ? null : versionIn(await ask.answer(profile.version.args))
+/**
+ * Tells the version of a CLI as it is now: undefined when it is not installed, is not to be asked or does not tell, or when the
+ * signal aborts. It is asked again only when the program is another file or was changed. Never throws.
+ */
+export function versionTeller(
+  profile: Profile,
+  options: Omit<ProbeOptions, 'signal'>,
+): (signal: AbortSignal) => Promise<string | undefined> {
+  let known: { readonly mark: string; readonly version: Promise<string | undefined> } | null = null
+  return async (signal) => {
+    const { version: question } = profile
+    if (question === null) return undefined
+    const ask = await asker(profile, { ...options, signal })
+    const mark = ask && (await markOf(ask.path))
+    if (ask === null || mark === null || signal.aborted) return undefined
+    if (known?.mark === mark) return await known.version
+    const version = ask.answer(question.args).then((answer) => versionIn(answer) ?? undefined)
+    const asked = { mark, version }
+    known = asked
+    const told = await version
+    // Not the program broke it off: the next one asks again.
+    if (signal.aborted && known === asked) known = null
+    return told
+  }
+}
+
+/** What changes when a program is replaced, whether by a new link, a new file or in place. */
+async function markOf(path: string): Promise<string | null> {
+  try {
+    const [real, { ino, size, mtimeMs, ctimeMs }] = await Promise.all([realpath(path), stat(path)])
+    return [real, ino, size, mtimeMs, ctimeMs].join(' ')
+  } catch {
+    return null
+  }
 }
 
 interface Answer {
-  readonly exitCode: number
+  /** Null: it did not come to an end of its own. */
+  readonly exitCode: number | null
   readonly output: string
   readonly failed: boolean
   readonly message: string
@@ -105,7 +142,7 @@ async function askOnce(
   signal?.removeEventListener('abort', stop)
   const output = Buffer.concat(chunks).toString('utf8').trim()
   const message = troubleOf(end)
-  const exitCode = end.kind === 'exited' ? (end.exitCode ?? -1) : -1
+  const exitCode = end.kind === 'exited' && end.endedBy === null ? end.exitCode : null
   const words = message === null ? '' : `${[question.program, ...question.args].join(' ')} ${message}`
   return { exitCode, output, failed: message !== null, message: words }
 }
@@ -131,7 +168,7 @@ function versionIn({ output, failed }: Answer): string | null {
   return failed ? null : (/\d+\.\d+[\w.+-]*/.exec(output)?.[0] ?? null)
 }
 
-function failed({ message, output }: Answer): { detail: string } {
+function failed({ message, output }: Pick<Answer, 'message' | 'output'>): { detail: string } {
   return { detail: oneLine([message, output].filter((part) => part !== '').join(': ')) }
 }
 
@@ -147,6 +184,10 @@ async function checkLogin(
   if (file !== undefined) return { login: 'yes', detail: `${file} is there` }
   if (!check.command) return { login: 'no', detail: '' }
   const { args, loggedIn } = check.command
-  const answer = await ask.answer(args)
-  return { login: loggedIn(answer) ? 'yes' : 'no', detail: oneLine(answer.output) }
+  const { exitCode, ...answer } = await ask.answer(args)
+  if (exitCode === null) return { login: 'unknown', ...failed(answer) }
+  return {
+    login: loggedIn({ exitCode, output: answer.output }) ? 'yes' : 'no',
+    detail: oneLine(answer.output),
+  }
 }

@@ -75,7 +75,8 @@ export interface Profile {
   }
   /** `pass`: names, or beginnings of names that end in `*`, taken over from the daemon's environment. */
   readonly env: { readonly pass: readonly string[]; readonly set: Readonly<Record<string, string>> }
-  readonly version: { readonly args: readonly string[]; readonly tested: readonly string[] }
+  /** How it tells its version; null: it is not asked, as an unknown program may take the question for work. */
+  readonly version: { readonly args: readonly string[]; readonly tested: readonly string[] } | null
   readonly login: LoginCheck | null
   /** The variable without which it refuses to run as root, and what to do. */
   readonly asRoot?: { readonly variable: string; readonly remedy: string }

@@ -1,8 +1,9 @@
+import { lastChars } from '../base/text.ts'
 import type { Usage } from '../domain/outcome.ts'
 import type { AgentEvent, ToldError } from './profile.ts'
 
 /** How much of a plain-text answer is kept: its end. */
-const ANSWER_CHARS = 1024 * 1024
+export const ANSWER_CHARS = 1024 * 1024
 const STDERR_LINES = 40
 const STDERR_LINE_CHARS = 400
 
@@ -51,7 +52,7 @@ export function addEvent(report: RunReport, event: AgentEvent): RunReport {
   }
 }
 
-/** The end of a text of any length, in whole lines. */
+/** The end of a text of any length, in whole lines; of a line that is most of it, the end. */
 export class TextTail {
   readonly #maxChars: number
   readonly #maxLines: number
@@ -66,12 +67,13 @@ export class TextTail {
     this.#maxLines = maxLines
   }
 
-  add(line: string): void {
-    const kept = line.length > this.#maxChars ? line.slice(-this.#maxChars) : line
+  /** Adds a line; `cut` says that its beginning is missing already. */
+  add(line: string, cut = false): void {
+    const kept = lastChars(line, this.#maxChars)
     this.#lines.push(kept)
     this.#chars += kept.length + 1
-    this.#cut ||= kept.length < line.length
-    while (this.#isFull() && this.#first < this.#lines.length - 1) this.#drop()
+    this.#cut ||= cut || kept.length < line.length
+    while (this.#isFull() && this.#first < this.#lines.length - 1) this.#shorten()
     if (this.#first > 1024 && this.#first * 2 > this.#lines.length) {
       this.#lines = this.#lines.slice(this.#first)
       this.#first = 0
@@ -82,11 +84,20 @@ export class TextTail {
     return this.#chars > this.#maxChars || this.#lines.length - this.#first > this.#maxLines
   }
 
-  #drop(): void {
-    this.#chars -= (this.#lines[this.#first]?.length ?? 0) + 1
+  #shorten(): void {
+    const line = this.#lines[this.#first] ?? ''
+    this.#cut = true
+    const excess = this.#chars - this.#maxChars
+    // Without it little would be left.
+    if (line.length > this.#maxChars / 2 && line.length > excess && excess > 0) {
+      const kept = lastChars(line, line.length - excess)
+      this.#lines[this.#first] = kept
+      this.#chars -= line.length - kept.length
+      return
+    }
+    this.#chars -= line.length + 1
     this.#lines[this.#first] = ''
     this.#first += 1
-    this.#cut = true
   }
 
   get text(): string {

@@ -11,7 +11,7 @@ import {
 } from '../domain/message.ts'
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
-import { composePrompt } from '../domain/prompt.ts'
+import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
 import type { TaskExtras } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
@@ -35,19 +35,27 @@ export interface Job {
   readonly end: AbortSignal
 }
 
+/** What an attempt knows of its CLI. */
+interface AttemptCli {
+  readonly id: string
+  /** The longest prompt that it takes, in bytes; Infinity when there is no limit. */
+  readonly longestPrompt: number
+}
+
 export interface AttemptTools {
   readonly lease: Lease
   readonly lifecycle: Lifecycle
   readonly control: Control
   readonly emit: Emit
-  readonly cli: string
-  readonly cliVersion: string | undefined
+  readonly cli: AttemptCli
+  /** Asks the CLI for its version, unless it is known of the program as it is now. */
+  readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
   readonly role: string | undefined
   readonly roleInstructions: string | undefined
   /** Runs the CLI to its end. */
   readonly run: (job: Job) => Promise<Outcome>
-  /** Where the output of a task is kept on this machine. */
-  readonly logPath: (taskId: Id) => string
+  /** Where the output of a task is kept on this machine; undefined when it is not. */
+  readonly logPath: (taskId: Id) => string | undefined
   /** How the task of a mission is reported. */
   readonly mission: MissionTools
   /** Repeats a write that the server refuses for a reason that passes by itself. */
@@ -147,7 +155,7 @@ async function attempt(
     digest: claimed.digest,
     taskId,
     startId: newId(),
-    cli: tools.cli,
+    cli: tools.cli.id,
     ...(description ? { description } : {}),
   }
   const started = await write(() => startTask(lease, start))
@@ -157,8 +165,8 @@ async function attempt(
   lifecycle.enter({ name: 'working', taskId, startId: start.startId, cancel })
   let handled: Handled = { kind: 'no-run' }
   try {
-    const outcome = await runTask(work, cancel.signal, tools)
-    handled = await conclude(work, decide(outcome), tools)
+    const { outcome, ...told } = await runTask(work, cancel.signal, tools)
+    handled = await conclude({ ...work, ...told }, decide(outcome), tools)
     return handled
   } finally {
     if (handled.kind !== 'held') lifecycle.enter({ name: 'idle' })
@@ -171,6 +179,15 @@ interface Work {
   readonly route: Extract<Route, { kind: 'run' }>
   readonly started: Extract<Started, { kind: 'started' }>
 }
+
+/** What is known of a run beside its outcome. */
+interface Told {
+  /** How many of the notes stood in its prompt. */
+  readonly notesUsed: number
+  readonly cliVersion?: string | undefined
+}
+
+type Done = Work & Told
 
 async function skip(
   claimed: Claimed,
@@ -187,28 +204,44 @@ async function skip(
   return { kind: 'no-run' }
 }
 
-async function runTask(work: Work, cancelled: AbortSignal, tools: AttemptTools): Promise<Outcome> {
-  const { task, attempt: number, notes } = work.started
+async function runTask(
+  work: Work,
+  cancelled: AbortSignal,
+  tools: AttemptTools,
+): Promise<Told & { outcome: Outcome }> {
+  const { task, attempt: number } = work.started
   tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary: oneLine(task.description) })
   if (task.description.trim() === '') {
     const facts = { toolCalls: 0, durationMs: 0 }
-    return { kind: 'failed', reason: 'bad-task', detail: 'The task has no text', facts }
+    const detail = 'The task has no text'
+    return { outcome: { kind: 'failed', reason: 'bad-task', detail, facts }, notesUsed: 0 }
   }
-  const { role, roleInstructions } = tools
+  const { prompt, notesUsed } = promptOf(work, tools)
+  const end = AbortSignal.any([cancelled, tools.control.halting])
+  const [outcome, cliVersion] = await Promise.all([
+    tools.run({ taskId: task.id, attempt: number, prompt, end }),
+    tools.cliVersion(end),
+  ])
+  return { outcome, notesUsed, cliVersion }
+}
+
+function promptOf(
+  { started: { task, notes } }: Work,
+  { role, roleInstructions, cli }: AttemptTools,
+): FittedPrompt {
   const mission = missionKind(task.tags)
-  const prompt = composePrompt({
+  const parts = {
     description: task.description,
     tags: task.tags,
     notes,
     ...(role ? { role } : {}),
     ...(roleInstructions ? { roleInstructions } : {}),
     ...(mission ? { ending: missionEnding(mission) } : {}),
-  })
-  const end = AbortSignal.any([cancelled, tools.control.halting])
-  return await tools.run({ taskId: task.id, attempt: number, prompt, end })
+  }
+  return fitPrompt(parts, cli.longestPrompt)
 }
 
-async function conclude(work: Work, decision: Decision, tools: AttemptTools): Promise<Handled> {
+async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
   switch (decision.kind) {
     case 'settle':
       await settle(work, decision, tools)
@@ -234,7 +267,7 @@ async function conclude(work: Work, decision: Decision, tools: AttemptTools): Pr
 }
 
 async function settle(
-  work: Work,
+  work: Done,
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
 ): Promise<void> {
@@ -247,7 +280,7 @@ async function settle(
     settleId: newId(),
     state,
     result: end.result,
-    notesUsed: started.notes.length,
+    notesUsed: work.notesUsed,
     extras: extrasOf(work, end, tools),
     eventMessage:
       state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
@@ -308,17 +341,18 @@ function replyBody({ message, route }: Work, end: Extract<Decision, { kind: 'set
   return { type: 'task_done', task_id: route.taskId, result: end.result }
 }
 
-function extrasOf(work: Work, end: Extract<Decision, { kind: 'settle' }>, tools: AttemptTools): TaskExtras {
+function extrasOf(work: Done, end: Extract<Decision, { kind: 'settle' }>, tools: AttemptTools): TaskExtras {
   const { message, started } = work
   // Both times were written by the server or, for a message of `tt`, by its machine; a wrong clock there must not go below 0.
   const queueMs = Math.max(0, Math.round(Date.parse(started.startedAt) - Date.parse(message.createdAt)))
   const { durationMs, ...facts } = end.facts
+  const log = tools.logPath(started.task.id)
   return {
     ...facts,
     durationMs: Math.round(durationMs),
     queueMs,
-    log: tools.logPath(started.task.id),
-    ...(tools.cliVersion ? { cliVersion: tools.cliVersion } : {}),
+    ...(log ? { log } : {}),
+    ...(work.cliVersion ? { cliVersion: work.cliVersion } : {}),
     ...(end.truncated ? { resultTruncated: true } : {}),
   }
 }

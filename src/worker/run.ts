@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { messageOf } from '../domain/errors.ts'
 import { type Id, newId } from '../domain/ids.ts'
@@ -6,7 +6,7 @@ import type { Outcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { AgentProcess } from '../process/agent-process.ts'
 import { rootRefusal } from '../process/as-root.ts'
-import { classify } from '../process/classify.ts'
+import { classify, PROMPT_REMEDY } from '../process/classify.ts'
 import { buildCommand, type Command } from '../process/command.ts'
 import { childEnvironment } from '../process/environment.ts'
 import { OutputReader } from '../process/output-reader.ts'
@@ -49,30 +49,41 @@ export interface Runner {
   setPaused(paused: boolean): void
   /** Shows a sign of life outside of Redis as well, for `tt recover`. */
   signOfLife(): void
+  /** True while a run is in hand. */
+  isBusy(): boolean
   /** Kills what runs now at once, for a daemon that exits this moment. */
   kill(): void
-  /** Where the output of a task is kept on this machine. */
-  logPath(taskId: Id): string
+  /** Where the output of a task is kept on this machine; undefined when there is none, or it could not be written. */
+  logPath(taskId: Id): string | undefined
 }
 
 /** Makes the runner of one CLI in one folder. */
 export function createRunner(options: RunnerOptions): Runner {
   const { profile, townRoot, pauseSignal, lease } = options
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
-  const logPath = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
+  const logFile = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
   let current: AgentProcess | null = null
+  let busy = false
   const onStart = (child: AgentProcess) => {
     current = child
   }
   return {
     inspect: () => inspect(options, cwd),
-    run: (job) => runJob(job, options, { cwd, logPath: logPath(job.taskId), onStart }),
+    async run(job) {
+      busy = true
+      try {
+        return await runJob(job, options, { cwd, logPath: logFile(job.taskId), onStart })
+      } finally {
+        busy = false
+      }
+    },
     setPaused: (paused) => {
       if (pauseSignal !== null) current?.setPaused(paused ? pauseSignal : null)
     },
     signOfLife: () => touchLog(townRoot, lease.agentName),
+    isBusy: () => busy,
     kill: () => current?.kill(),
-    logPath,
+    logPath: (taskId) => (existsSync(logFile(taskId)) ? logFile(taskId) : undefined),
   }
 }
 
@@ -90,7 +101,10 @@ async function inspect(options: RunnerOptions, cwd: string): Promise<Trouble | n
   }
   const refusal = rootRefusal(profile, environmentOf(options, '', ''))
   if (refusal !== null) return { reason: 'config', detail: refusal }
-  return folderExists(cwd) ? null : { reason: 'config', detail: `The working folder ${cwd} does not exist` }
+  if (folderExists(cwd)) return null
+  const where = profile.workdir ? `agent_clis.${profile.id}.workdir` : '--workdir or worker.workdir'
+  const remedy = `make it (mkdir -p ${cwd}), or name another one as ${where}`
+  return { reason: 'config', detail: `The working folder ${cwd} does not exist; ${remedy}` }
 }
 
 function folderExists(path: string): boolean {
@@ -112,7 +126,8 @@ async function runJob(job: Job, options: RunnerOptions, place: Place): Promise<O
   try {
     if (built.command.promptFile) makeFolders(join(townRoot, '.tt'), dirname(promptPath))
   } catch (error) {
-    return { kind: 'held', reason: 'config', detail: `The prompt cannot be written: ${messageOf(error)}` }
+    const detail = `The prompt cannot be written: ${messageOf(error)}; ${PROMPT_REMEDY}`
+    return { kind: 'held', reason: 'config', detail }
   }
   const command = { ...built.command, program: (await programOf(options)) ?? built.command.program }
   const wallMs = profile.timeoutMs ?? limits.wallMs

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { decodeMessage, encodeMessage, type Message, newMessage } from '../../src/domain/message.ts'
+import { findProgram } from '../../src/process/which.ts'
 import { assignTask, cancelTask, getTask } from '../../src/store/tasks.ts'
 import { processLives, type TestTown, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
@@ -341,13 +342,22 @@ describe('a daemon with several agents', () => {
 })
 
 describe('the task of a mission', () => {
+  /** A PATH on which the worker finds its redis-server, and no tt. */
+  async function pathWithoutTt(): Promise<string> {
+    const bin = await mkdtemp(join(tmpdir(), 'tw-bin-'))
+    onClose(() => rm(bin, { recursive: true, force: true }))
+    const server = await findProgram('redis-server', { path: process.env.PATH, cwd: '/' })
+    if (server !== null) await symlink(server, join(bin, 'redis-server'))
+    return bin
+  }
+
   async function assignTagged(town: TestTown, tags: string[]): Promise<string> {
     const task = { description: 'Do X', tags, priority: 'normal' } as const
     return (await assignTask(await town.redis(), town.keys, (await agentOf(town)).id, task)).taskId
   }
 
   it('is left running, and the conductor told why, when there is no tt to report it', async () => {
-    const { town, agents } = await scene({ env: { PATH: dirname(process.execPath) } })
+    const { town, agents } = await scene({ env: { PATH: await pathWithoutTt() } })
     const daemon = await town.worker('--cli', 'fake')
     const id = await assignTagged(town, ['mission-work-item', 'mission-task:work'])
     const run = await agents.next()
@@ -366,15 +376,12 @@ describe('the task of a mission', () => {
   })
 
   it('is reported through tt, with the Redis of the worker', async () => {
-    const bin = await mkdtemp(join(tmpdir(), 'tw-bin-'))
-    onClose(() => rm(bin, { recursive: true, force: true }))
+    const bin = await pathWithoutTt()
     const calls = join(bin, 'calls')
     await writeFile(join(bin, 'tt'), `#!/bin/sh\nprintf '%s\\n' "$REDIS_URL" "$@" > '${calls}'\n`, {
       mode: 0o755,
     })
-    const { town, agents } = await scene({
-      env: { PATH: [bin, dirname(process.execPath), '/bin', '/usr/bin'].join(delimiter) },
-    })
+    const { town, agents } = await scene({ env: { PATH: bin } })
     await town.worker('--cli', 'fake')
     const id = await assignTagged(town, ['mission-review-task'])
     const run = await agents.next()

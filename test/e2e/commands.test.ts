@@ -59,6 +59,20 @@ describe('a wrong command line', () => {
     expect(stderr).toMatch(message)
   })
 
+  it('has a hint on text that begins with a dash only where there may be text', async () => {
+    const folder = await emptyFolder()
+    expect((await cli(folder, ['list', '--bogus'])).stderr).toMatch(/See tinytown-worker list --help\n$/)
+    expect((await cli(folder, ['assign', 'w', '--bogus'])).stderr).toMatch(/a dash comes after --\n$/)
+  })
+
+  it('is refused with 2: a file that is no UTF-8', async () => {
+    const folder = await emptyFolder()
+    await writeFile(join(folder, 'task.md'), Buffer.from('Grüße', 'latin1'))
+    const { exit, stderr } = await cli(folder, ['assign', 'w', '--file', 'task.md'])
+    expect(exit).toBe(2)
+    expect(stderr).toMatch(/Expected the text from task\.md to be UTF-8/)
+  })
+
   it('is told as JSON to a program', async () => {
     const { exit, stderr } = await cli(await emptyFolder(), ['list', '--json', '--limt', '3'])
     expect(exit).toBe(2)
@@ -377,6 +391,45 @@ describe('a town with a worker', () => {
   })
 })
 
+describe('a Redis that refuses a command', () => {
+  it('is told with a remedy and without a stack, with 69 when it passes', async () => {
+    const { cli: run, redis, keys, id } = await townWithAgent()
+    await redis.config('SET', 'maxmemory', '1mb')
+    const full = await run('assign', 'worker-1', 'Fix it')
+    expect(full).toMatchObject({ exit: 69, stdout: '' })
+    expect(full.stderr).toMatch(/^tinytown-worker: Redis refused a command: OOM .*\n {2}→ .*maxmemory.*\n$/)
+    await redis.config('SET', 'maxmemory', '0')
+    await redis.set(keys.agent(id).inbox, 'a text')
+    const { exit, stderr } = await run('assign', 'worker-1', 'Fix it')
+    expect(exit).toBe(70)
+    expect(stderr).toMatch(/^tinytown-worker: Redis refused a command: WRONGTYPE .*\n {2}→ .*redis-cli.*\n$/)
+    const asJson = await run('assign', 'worker-1', 'Fix it', '--json')
+    expect(JSON.parse(asJson.stderr).error).toMatchObject({ code: 'redis-refused', exitCode: 70 })
+  })
+
+  it('is told with the stack at the log level debug', async () => {
+    const { cliWith, redis, keys, id } = await townWithAgent()
+    await redis.set(keys.agent(id).inbox, 'a text')
+    const env = { TINYTOWN_LOG_LEVEL: 'debug' }
+    const { exit, stderr } = await cliWith({ env }, 'assign', 'worker-1', 'Fix it')
+    expect(exit).toBe(70)
+    expect(stderr).toMatch(/^ReplyError: WRONGTYPE .*\n +at /)
+  })
+})
+
+describe('an error that nobody foresaw', () => {
+  it('is told in a line, and says how to see where it comes from', async () => {
+    const { cli: run, cliWith, root, redis, keys, id } = await townWithAgent()
+    const taskId = newId()
+    await redis.hset(keys.task(taskId), { id: taskId, state: 'completed', assigned_to: id, log: root })
+    const { exit, stderr } = await run('logs', taskId, '--raw')
+    expect(exit).toBe(70)
+    expect(stderr).toMatch(/^tinytown-worker: EISDIR.*\n {2}→ .*TINYTOWN_LOG_LEVEL=debug.*\n$/)
+    const debugs = await cliWith({ env: { TINYTOWN_LOG_LEVEL: 'debug' } }, 'logs', taskId, '--raw')
+    expect(debugs.stderr).toMatch(/^Error: EISDIR.*\n(.*\n)*tinytown-worker: EISDIR.*\n$/)
+  })
+})
+
 describe('what stands around a town', () => {
   it('starts, shows and stops the redis-server of the town', async () => {
     const { cli: run } = await town()
@@ -486,6 +539,27 @@ describe('what stands around a town', () => {
     expect(doctor.exit).toBe(1)
     expect(doctor.stdout).toMatch(/fail {2}Redis .*did not answer.*\n.*→/)
     expect(doctor.stdout).toMatch(/fail {2}Codex +0\.169\.0, not logged in\n +→ codex login/)
+  })
+
+  it('asks any number of CLIs without a word beside the list', async () => {
+    const tables = Array.from(
+      { length: 14 },
+      (_, n) => `[agent_clis.c${n}]\ncommand = "./mine"\nversion_args = ["-V"]\n`,
+    )
+    const { root, cliWith } = await town(tables.join(''))
+    await writeFile(join(root, 'mine'), '#!/bin/sh\nsleep 0.3; echo 1.2.3\n', { mode: 0o755 })
+    const { stdout, stderr, exit } = await cliWith({}, 'clis')
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+    expect(stdout.match(/^c\d+ .* 1\.2\.3 /gm)).toHaveLength(14)
+  })
+
+  it('says when a CLI does not answer, instead of calling it logged out', async () => {
+    const { root, cliWith } = await town()
+    await mkdir(join(root, 'bin'))
+    await writeFile(join(root, 'bin', 'codex'), '#!/bin/sh\nkill -9 $$\n', { mode: 0o755 })
+    const env = { PATH: `${join(root, 'bin')}:${process.env.PATH}`, CODEX_API_KEY: '' }
+    const { stdout } = await cliWith({ env }, 'clis')
+    expect(stdout).toMatch(/^codex .*unknown +unknown .*\n {2}→ \S+codex --version was ended by SIGKILL$/m)
   })
 
   it('finds a town ready, and says what is wrong with a broken one', async () => {

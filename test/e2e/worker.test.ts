@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
@@ -6,7 +6,7 @@ import { decodeMessage } from '../../src/domain/message.ts'
 import { getAgent } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { getTask } from '../../src/store/tasks.ts'
-import { processLives, useClosers } from '../rig/daemon.ts'
+import { makeTown, processLives, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
@@ -73,6 +73,32 @@ describe('a task', () => {
     const second = await agents.next()
     expect(second.hello.prompt).toBe('# Your role\n\nBe strict.\n\n# Task\n\nDo Y')
     await second.exit(1)
+  })
+
+  it('is not made too long for its CLI by the messages before it, which come with the next prompts', async () => {
+    const { town, agents } = await scene({ table: 'prompt = "argument"' })
+    await town.worker('--cli', 'fake')
+    for (const letter of ['a', 'b', 'c']) {
+      await push(town, { type: 'informational', summary: letter.repeat(50_000) })
+    }
+    const promptOf = async (description: string, answer: string) => {
+      const id = await assign(town, description)
+      const run = await agents.next()
+      await run.stdout(answer)
+      await run.exit(0)
+      expect(await ended(town, id)).toMatchObject({ state: 'completed' })
+      return run.hello.argv.at(-1) ?? ''
+    }
+    const first = await promptOf('Do X', 'ok')
+    expect(first).toMatch(/- a{50000}\n- b{50000}\n- \(1 newer message does not fit .*\n\n# Task\n\nDo X$/)
+    expect(await promptOf('Do Y', 'ok')).toMatch(/- c{50000}\n\n# Task\n\nDo Y$/)
+    expect(await promptOf('Do Z', 'ok')).toBe('Do Z')
+    await push(town, { type: 'informational', summary: 'kept' })
+    expect(await ended(town, await assign(town, 'x'.repeat(200_000)))).toMatchObject({
+      state: 'failed',
+      reason: 'bad-task',
+    })
+    expect(await promptOf('Do it', 'ok')).toContain('- kept')
   })
 
   it('runs in the town folder with its own variables and only allowed ones of the daemon', async () => {
@@ -197,6 +223,25 @@ describe('output', () => {
   })
 })
 
+describe('a log file', () => {
+  it('that cannot be written is not told in the record', async () => {
+    const { town, agents } = await scene()
+    const worker = await town.worker('--cli', 'fake')
+    await rm(join(town.root, '.tt', 'logs'), { recursive: true, force: true })
+    await writeFile(join(town.root, '.tt', 'logs'), 'in the way')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await run.stdout('done')
+    await run.exit(0)
+    const task = await ended(town, id)
+    expect(task).toMatchObject({ state: 'completed', result: 'done' })
+    expect(task.log).toBeUndefined()
+    await worker.says(/the log file \S+ cannot be written/)
+    const raw = await town.cli('logs', id, '--raw')
+    expect(raw.stderr).toMatch(/has no log file/)
+  })
+})
+
 describe('a name', () => {
   it('keeps its agent id and its inbox over a restart', async () => {
     const { town, agents } = await scene()
@@ -273,6 +318,9 @@ describe('surroundings', () => {
     const { town, agents } = await scene({ table: 'workdir = "later"' })
     await town.worker('--cli', 'fake')
     await until(async () => (await agentOf(town)).state === 'error', 'the agent says error')
+    expect((await agentOf(town)).lastError).toMatch(
+      /later does not exist; make it \(mkdir -p .*agent_clis\.fake\.workdir/,
+    )
     const id = await assign(town, 'x')
     await mkdir(join(town.root, 'later'))
     const run = await agents.next()
@@ -295,6 +343,49 @@ describe('surroundings', () => {
     await daemon.says(/task given back/)
     const task = await taskThat(town, id, ({ state }) => state === 'assigned', 'is queued again')
     expect(task.attempts ?? 0).toBe(0)
+  })
+})
+
+describe('a CLI of tinytown.toml', () => {
+  const town = async (table: string, script: string) => {
+    const made = await makeTown(`[agent_clis.mine]\ncommand = "./mine"\n${table}`)
+    onClose(() => made.close())
+    const write = (text: string) =>
+      writeFile(join(made.root, 'mine'), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+    await write(script)
+    return { made, write }
+  }
+
+  it('is not run but for a task: who knows what it does with a question for its version', async () => {
+    const { made } = await town('', 'echo "run $*" >> runs; cat > /dev/null; echo done')
+    expect((await made.cli('clis')).stdout).toMatch(/^mine +mine +- +- +\S+mine$/m)
+    expect((await made.cli('doctor', '--cli', 'mine')).stdout).toMatch(/^ok +mine +\S+mine$/m)
+    await made.worker('--cli', 'mine')
+    const task = await ended(made, await assign(made, 'x'))
+    expect(task).toMatchObject({ state: 'completed', result: 'done', cli: 'mine' })
+    expect(task.cliVersion).toBeUndefined()
+    expect(await readFile(join(made.root, 'runs'), 'utf8')).toBe('run \n')
+  })
+
+  it('that tells its version is asked for a task, and again when it was replaced', async () => {
+    const script = (version: string) =>
+      `if [ "$1" = -V ]; then echo ${version}; else cat > /dev/null; echo done; fi`
+    const { made, write } = await town('version_args = ["-V"]', script('1.0.0'))
+    await made.worker('--cli', 'mine')
+    expect(await ended(made, await assign(made, 'x'))).toMatchObject({ cliVersion: '1.0.0' })
+    await write(script('1.0.1'))
+    expect(await ended(made, await assign(made, 'y'))).toMatchObject({ cliVersion: '1.0.1' })
+  })
+
+  it('whose version never comes does not keep the worker from registering, nor the end of a cancelled task', async () => {
+    const script = 'if [ "$1" = -V ]; then exec sleep 300; else touch running; exec sleep 300; fi'
+    const { made } = await town('version_args = ["-V"]', script)
+    await made.worker('--cli', 'mine')
+    const id = await assign(made, 'x')
+    await until(async () => (await made.files('.')).includes('running'), 'the CLI runs')
+    await (await made.redis()).hset(made.keys.task(id), 'state', 'cancelled')
+    await until(async () => (await agentOf(made)).state === 'idle', 'the agent is idle again', 6000)
+    expect(await ended(made, id)).toMatchObject({ state: 'cancelled' })
   })
 })
 
@@ -380,6 +471,21 @@ describe('the end', () => {
     daemon.signal('SIGTERM')
     expect(await daemon.exit).toBe(0)
     expect((await agentOf(town)).state).toBe('stopped')
+  })
+
+  it('is said to wait for a run only when there is one', async () => {
+    const { town, agents } = await scene()
+    const idle = await town.worker('--cli', 'fake', '--log-format', 'pretty')
+    idle.signal('SIGINT')
+    expect(await idle.exit).toBe(0)
+    expect(idle.stderr()).not.toMatch(/Again/)
+    const busy = await town.worker('--cli', 'fake', '--log-format', 'pretty')
+    await assign(town, 'x')
+    const run = await agents.next()
+    busy.signal('SIGINT')
+    await busy.says(/Again \(Ctrl-C\) ends the run in hand/)
+    await run.exit(1)
+    expect(await busy.exit).toBe(0)
   })
 
   it('lets the run in hand finish on the first signal', async () => {

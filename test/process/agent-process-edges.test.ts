@@ -96,7 +96,9 @@ describe('the prompt file', () => {
     expect(classify(plain, end, readerOf(plain).finish(), { wallMs: 1, stallMs: 1 })).toMatchObject({
       kind: 'held',
       reason: 'config',
-      detail: expect.stringContaining('the prompt cannot be written'),
+      detail: expect.stringMatching(
+        /the prompt cannot be written: .*; make \.tt\/tasks of the town writable/,
+      ),
     })
   })
 })

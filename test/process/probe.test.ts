@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { monotonicMs } from '../../src/base/clock.ts'
-import { type CliProbe, probeCli, probeVersion } from '../../src/process/probe.ts'
+import { type CliProbe, probeCli, versionTeller } from '../../src/process/probe.ts'
 import type { LoginCheck, Profile } from '../../src/process/profile.ts'
 import { until } from '../rig/until.ts'
 import { isAlive } from './children.ts'
@@ -100,6 +100,12 @@ describe('probeCli', () => {
     expect(await probe(profile, { FAKE_KEY: 'k' })).toMatchObject({ version: '1.0.0', ...expected })
   })
 
+  it('knows of no login when the question for it was not answered', async () => {
+    const profile = profileOf('[ "$1" = --version ] && echo 1.0.0 || kill -9 $$', { command })
+    const detail = expect.stringMatching(/whoami was ended by SIGKILL/)
+    expect(await probe(profile)).toMatchObject({ version: '1.0.0', login: 'unknown', detail })
+  })
+
   it('gives it the environment of a run, with no keys to the town', async () => {
     const profile = profileOf('echo "1.0.$FAKE_PATCH-$REDIS_URL$OTHER"')
     const env = { FAKE_PATCH: '7', REDIS_URL: 'secret', OTHER: 'secret' }
@@ -137,12 +143,49 @@ describe('probeCli', () => {
   })
 })
 
-describe('probeVersion', () => {
-  it('tells the version, and nothing when there is none to tell', async () => {
-    const options = { env: { PATH: process.env.PATH } }
-    expect(await probeVersion(profileOf('echo 3.1.4'), options)).toBe('3.1.4')
-    expect(await probeVersion(profileOf('exit 1'), options)).toBeNull()
-    const missing = { ...profileOf(''), command: { program: 'no-such-program', args: [] } }
-    expect(await probeVersion(missing, options)).toBeNull()
+describe('versionTeller', () => {
+  const env = { PATH: process.env.PATH }
+  const going = new AbortController().signal
+
+  it('asks once, and again when the program was changed or is another one', async () => {
+    const profile = profileOf(`echo x >> ${folder}/asked; echo 3.1.4`)
+    const version = versionTeller(profile, { env })
+    expect(await Promise.all([version(going), version(going)])).toEqual(['3.1.4', '3.1.4'])
+    expect(await version(going)).toBe('3.1.4')
+    expect(readFileSync(join(folder, 'asked'), 'utf8').split('x')).toHaveLength(2)
+    writeFileSync(profile.command.program, '#!/bin/sh\necho 3.1.5\n')
+    expect(await version(going)).toBe('3.1.5')
+    rmSync(profile.command.program)
+    symlinkSync(profileOf('echo 3.2.0').command.program, profile.command.program)
+    expect(await version(going)).toBe('3.2.0')
+  })
+
+  it('tells nothing of one that is not there yet, and its version when it is', async () => {
+    const profile = profileOf('echo 1.0.0')
+    rmSync(profile.command.program)
+    const version = versionTeller(profile, { env })
+    expect(await version(going)).toBeUndefined()
+    writeFileSync(profile.command.program, '#!/bin/sh\necho 1.0.1\n', { mode: 0o755 })
+    expect(await version(going)).toBe('1.0.1')
+  })
+
+  it('tells nothing of one that fails, or that is not to be asked', async () => {
+    expect(await versionTeller(profileOf('exit 1'), { env })(going)).toBeUndefined()
+    const unasked = { ...profileOf(`touch ${folder}/unasked; echo 1.0.0`), version: null }
+    expect(await versionTeller(unasked, { env })(going)).toBeUndefined()
+    expect(await probeCli(unasked, { env })).toMatchObject({ version: null, detail: '' })
+    expect(existsSync(join(folder, 'unasked'))).toBe(false)
+  })
+
+  it('ends the question when its signal aborts, and asks again the next time', async () => {
+    const begun = join(folder, 'begun')
+    const profile = profileOf(`[ -e ${begun} ] || { touch ${begun}; sleep 300; }; echo 1.0.0`)
+    const version = versionTeller(profile, { env })
+    const stop = new AbortController()
+    const asked = version(stop.signal)
+    await until(() => existsSync(begun), 'the program runs')
+    stop.abort()
+    expect(await asked).toBeUndefined()
+    expect(await version(going)).toBe('1.0.0')
   })
 })

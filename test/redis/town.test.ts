@@ -124,7 +124,7 @@ describe('Town.init', () => {
       name,
       defaultCli: 'codex',
       recordFormat: 'json',
-      redis: expect.stringContaining('redis.url'),
+      redis: expect.stringContaining(`${join(root, 'tinytown.toml')}:`),
     })
     expect(readFileSync(join(root, 'tinytown.toml'), 'utf8')).not.toContain('use_socket')
   })

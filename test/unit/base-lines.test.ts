@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Line, LineSplitter } from '../../src/base/lines.ts'
+import { lastChars } from '../../src/base/text.ts'
 
 function split(chunks: readonly Uint8Array[], maxLength = 1000): Line[] {
   const splitter = new LineSplitter(maxLength)
@@ -51,6 +52,22 @@ describe('splitting into lines', () => {
           }
         },
       ),
+    )
+  })
+
+  it('keeps the end of a line that is cut, however its bytes come', () => {
+    const text = fc
+      .array(fc.string({ unit: 'grapheme' }))
+      .map((parts) => parts.join('').replaceAll(/[\r\n]/g, ''))
+    const cut = text.chain((whole) =>
+      pieces(Buffer.from(`${whole}\r\nnext`)).map((chunks) => ({ whole, chunks })),
+    )
+    fc.assert(
+      fc.property(cut, ({ whole, chunks }) => {
+        const splitter = new LineSplitter(5, 3)
+        const [line] = [...chunks.flatMap((chunk) => splitter.push(chunk)), ...splitter.end()]
+        expect(line?.tail).toBe(whole.length > 5 ? lastChars(whole, 3) : '')
+      }),
     )
   })
 

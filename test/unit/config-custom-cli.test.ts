@@ -20,6 +20,7 @@ describe('readCustomClis', () => {
           output: 'text',
           timeout_secs: 90.5,
           pass_env: ['A_KEY', 'B_KEY'],
+          version_args: ['version'],
         },
       },
       [],
@@ -37,6 +38,7 @@ describe('readCustomClis', () => {
       output: 'text',
       timeoutMs: 90_500,
       passEnv: ['A_KEY', 'B_KEY'],
+      versionArgs: ['version'],
     })
   })
 
@@ -68,6 +70,10 @@ describe('readCustomClis', () => {
     [
       { command: 5 },
       'Expected agent_clis.mine.command to be a program and its arguments without shell syntax, got 5',
+    ],
+    [
+      { command: ['a', 'b'] },
+      'Expected agent_clis.mine.command to be a program and its arguments without shell syntax, got ["a", "b"]',
     ],
     [
       { command: 'a | b' },
@@ -104,6 +110,10 @@ describe('readCustomClis', () => {
     [
       { command: 'a', pass_env: 'A,B-C' },
       'Expected agent_clis.mine.pass_env.1 to be names of environment variables like A_KEY,B_KEY, got A,B-C',
+    ],
+    [
+      { command: 'a', version_args: [] },
+      'Expected agent_clis.mine.version_args to be a list of texts, not empty, got an empty list',
     ],
     [
       { command: 'a', comand: 'b' },

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readTownFile } from '../../src/config/file.ts'
+import { resolveSettings } from '../../src/config/resolve.ts'
 import { lineOfKey } from '../../src/config/toml-text.ts'
 import { WorkerError } from '../../src/domain/errors.ts'
 
@@ -137,6 +138,18 @@ describe('readTownFile', () => {
     expect(errorOf(...lines).message).toBe(message)
   })
 
+  it.each([
+    ['env = { REDIS_URL = "redis://:hunter2@host" }', 'env.REDIS_URL', 'REDIS_URL'],
+    ['env.TINYTOWN_REDIS_PASSWORD = "hunter2"', 'env.TINYTOWN_REDIS_PASSWORD', 'TINYTOWN_REDIS_PASSWORD'],
+    ['pass_env = ["A", "REDIS_URL"]', 'pass_env.1', 'REDIS_URL'],
+    ['pass_env = "TINYTOWN_REDIS_PASSWORD"', 'pass_env.0', 'TINYTOWN_REDIS_PASSWORD'],
+  ])('keeps the keys to the town from a CLI: %s', (line, key, got) => {
+    expect(errorOf('[agent_clis.x]', 'command = "x"', line)).toEqual({
+      message: `Expected agent_clis.x.${key} to be names other than REDIS_URL and TINYTOWN_REDIS_PASSWORD, which open the town and are given to no CLI, got ${got} (FILE:3)`,
+      remedy: 'A CLI that needs a Redis of its own gets its address under another name',
+    })
+  })
+
   it('tells all problems at once', () => {
     expect(
       errorOf('[worker]', 'nam = "x"', '[agent_clis.x]', 'args = 5', 'outptu = "text"').message.split('\n'),
@@ -154,6 +167,28 @@ describe('readTownFile', () => {
       'Unknown key redis.zzz (FILE:3)',
       'Unknown key workr, did you mean worker? (FILE:4)',
     ])
+  })
+})
+
+describe('the values of a file', () => {
+  it.each([
+    [
+      ['', '[worker]', 'cli = "codex"', 'task_timeout = "soon"'],
+      'Expected worker.task_timeout to be a duration like 30s, 10m or 1h, got soon (FILE:4)',
+    ],
+    [['name = 5'], 'Expected name to be a text, got 5 (FILE:1)'],
+    [['[redis]', '', 'port = 99999'], 'Expected redis.port to be at most 65535, got 99999 (FILE:3)'],
+    [['redis = { port = 99999 }'], 'Expected redis.port to be at most 65535, got 99999 (FILE:1)'],
+    [['default_cli = ["a"]'], 'Expected default_cli to be a text, not empty, got ["a"] (FILE:1)'],
+  ])('are refused with their key, rule and place: %j', (lines, message) => {
+    const file = read(...lines)
+    try {
+      resolveSettings({ flags: {}, env: {}, file })
+    } catch (error) {
+      expect((error as Error).message.replaceAll(path, 'FILE')).toBe(message)
+      return
+    }
+    throw new Error('nothing was thrown')
   })
 })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../src/config/resolve.ts'
 import { SETTING_KEYS, type SettingKey, settingOf } from '../../src/config/settings.ts'
+import { TOWN_SECRETS } from '../../src/config/town-secrets.ts'
 import { WorkerError } from '../../src/domain/errors.ts'
 
 interface Case {
@@ -11,7 +12,13 @@ interface Case {
 }
 
 function resolve({ flags = {}, env = {}, values, fileWarnings = [] }: Case) {
-  const file = { path: '/t/tinytown.toml', values: values ?? {}, agentClis: {}, warnings: fileWarnings }
+  const file = {
+    path: '/t/tinytown.toml',
+    values: values ?? {},
+    lines: { name: 3, 'worker.lease_ms': 7 },
+    agentClis: {},
+    warnings: fileWarnings,
+  }
   return resolveSettings({ flags, env, file: values === undefined ? null : file })
 }
 
@@ -109,7 +116,7 @@ describe('precedence', () => {
     expect(resolve({ values: { default_cli: 'one' } }).settings.cli).toBe('one')
     const both = resolve({ values: { default_cli: 'one', 'worker.cli': 'two' } })
     expect(both.settings.cli).toBe('two')
-    expect(both.sources.cli.name).toBe('tinytown.toml: worker.cli')
+    expect(both.sources.cli.written).toBe('worker.cli')
   })
 
   it('takes an empty variable for one that is not set', () => {
@@ -139,7 +146,7 @@ describe('errors', () => {
     [
       'config',
       { values: { 'worker.lease_ms': 5 } },
-      'Expected leaseMs to be at least 1000, got 5 (tinytown.toml: worker.lease_ms)',
+      'Expected worker.lease_ms to be at least 1000, got 5 (/t/tinytown.toml:7)',
     ],
     [
       'usage',
@@ -154,17 +161,17 @@ describe('errors', () => {
     [
       'usage',
       { flags: { leaseMs: ['2000', '3000'] } },
-      'Expected leaseMs to be a whole number, got 2000,3000 (--lease-ms)',
+      'Expected leaseMs to be a whole number, got ["2000", "3000"] (--lease-ms)',
     ],
     [
       'config',
       { values: { name: 'my town' } },
-      'Expected townName to be a name without spaces, ":", and the pattern characters * ? [ ] { } \\, got my town (tinytown.toml: name)',
+      'Expected name to be a name without spaces, ":", and the pattern characters * ? [ ] { } \\, got my town (/t/tinytown.toml:3)',
     ],
     [
       'config',
       { values: { name: 'task' } },
-      'Expected townName to be none of agent, inbox, urgent, task, activity, stop, which tt migrate takes for old keys, got task (tinytown.toml: name)',
+      'Expected name to be none of agent, inbox, urgent, task, activity, stop, which tt migrate takes for old keys, got task (/t/tinytown.toml:3)',
     ],
     [
       'config',
@@ -174,7 +181,7 @@ describe('errors', () => {
     [
       'config',
       { values: { 'worker.task_timeout': { minutes: 5 } } },
-      'Expected taskTimeout to be a duration like 30s, 10m or 1h, got a table (tinytown.toml: worker.task_timeout)',
+      'Expected worker.task_timeout to be a duration like 30s, 10m or 1h, got a table (/t/tinytown.toml)',
     ],
     [
       'config',
@@ -197,7 +204,7 @@ describe('errors', () => {
     expect(error.message.split('\n')).toEqual([
       'Expected maxRounds to be a whole number, got x (--max-rounds)',
       'Expected leaseMs to be at least 1000, got 5 (TINYTOWN_LEASE_MS)',
-      'Expected redisPort to be at least 1, got 0 (tinytown.toml: redis.port)',
+      'Expected redis.port to be at least 1, got 0 (/t/tinytown.toml)',
     ])
   })
 
@@ -208,6 +215,18 @@ describe('errors', () => {
       'Expected redisUrl to be without a password, got redis://:****@host:6379 (--redis-url)',
     )
     expect(error.remedy).toBe('Set it as REDIS_URL: a process list shows flags.')
+  })
+
+  it('refuses to pass on the keys to the town, which are the secrets among the settings', () => {
+    const secrets = SETTING_KEYS.map(settingOf).filter(({ secret }) => secret === true)
+    expect(secrets.map(({ env }) => env).sort()).toEqual([...TOWN_SECRETS].sort())
+    for (const name of TOWN_SECRETS) {
+      const error = errorOf({ flags: { passEnv: ['A_KEY', name] } })
+      expect(error.message).toMatch(
+        /^Expected passEnv to be names other than REDIS_URL and .*\(--pass-env\)$/,
+      )
+      expect(error.remedy).toMatch(/under another name/)
+    }
   })
 
   it('takes a Redis URL without a password as a flag, and one with a password from the environment', () => {
@@ -258,7 +277,7 @@ describe('warnings', () => {
   it('tell that the missions of a town are hidden', () => {
     expect(resolve({ values: { name: 'worker-main' } }).warnings).toEqual([
       'tt does not see the missions of a town whose name begins with work, watch, events, control or active: ' +
-        'worker-main (tinytown.toml: name)',
+        'worker-main (/t/tinytown.toml:3)',
     ])
   })
 
@@ -267,7 +286,7 @@ describe('warnings', () => {
     expect(warnings).toEqual([
       'first',
       'redis.host is not used while redis.use_socket is true; set redis.use_socket = false to use it ' +
-        '(tinytown.toml: redis.host)',
+        '(/t/tinytown.toml)',
     ])
     expect(resolve({ values: { 'redis.host': 'cache', 'redis.use_socket': false } }).warnings).toEqual([])
   })

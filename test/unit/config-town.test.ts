@@ -98,6 +98,23 @@ describe('locateTown', () => {
   })
 })
 
+describe('a tinytown.toml that is no file', () => {
+  it('is told instead of passed over', () => {
+    folder('town/tinytown.toml')
+    expect(() => locate(join(base, 'town'))).toThrow(
+      expect.objectContaining({
+        code: 'config',
+        message: `Expected ${base}/town/tinytown.toml to be a file, got a folder`,
+        remedy: expect.stringMatching(/Remove it/),
+      }),
+    )
+    symlinkSync('gone', join(folder('other'), 'tinytown.toml'))
+    expect(() => locate(join(base, 'other'))).toThrow(
+      'to be a file, got something else, or a link to nothing',
+    )
+  })
+})
+
 describe('the name from git', () => {
   it.each([
     ['ref: refs/heads/main\n', 'repo-main'],
@@ -201,7 +218,8 @@ describe('town names', () => {
 
 describe('locateWorkdir', () => {
   function workdir(flags: Record<string, unknown>, values: Record<string, unknown> = {}) {
-    const file = { path: join(base, 'tinytown.toml'), values, agentClis: {}, warnings: [] }
+    const lines = { 'worker.workdir': 2 }
+    const file = { path: join(base, 'tinytown.toml'), values, lines, agentClis: {}, warnings: [] }
     return locateWorkdir(resolveSettings({ flags, env: {}, file }), {
       cwd: folder('cwd'),
       root: folder('town'),
@@ -222,6 +240,9 @@ describe('locateWorkdir', () => {
   it('refuses a folder that does not exist', () => {
     expect(() => workdir({ workdir: 'gone' })).toThrow(
       `Expected workdir to be a folder that exists, got ${base}/cwd/gone (--workdir)`,
+    )
+    expect(() => workdir({}, { 'worker.workdir': 'gone' })).toThrow(
+      `Expected worker.workdir to be a folder that exists, got ${base}/town/gone (${base}/tinytown.toml:2)`,
     )
   })
 })

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { asWorkerError, messageOf, WorkerError } from '../../src/domain/errors.ts'
 import { decodeEvent } from '../../src/domain/event.ts'
 import { REASONS } from '../../src/domain/outcome.ts'
-import { composePrompt, type PromptParts } from '../../src/domain/prompt.ts'
+import { composePrompt, fitPrompt, type PromptParts } from '../../src/domain/prompt.ts'
 
 const BARE: PromptParts = { description: 'Fix the bug', tags: [], notes: [] }
 
@@ -45,6 +45,50 @@ describe('composePrompt', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), texts, texts, (description, tags, notes) => {
         expect(composePrompt({ description, tags, notes }).endsWith(description)).toBe(true)
+      }),
+    )
+  })
+})
+
+describe('fitPrompt', () => {
+  const bytes = (text: string) => Buffer.byteLength(text)
+
+  it('holds all notes where there is room', () => {
+    const parts = { ...BARE, notes: ['one', 'two'] }
+    const prompt = composePrompt(parts)
+    expect(fitPrompt(parts, bytes(prompt))).toEqual({ prompt, notesUsed: 2 })
+  })
+
+  it('keeps the newest notes for the next prompt, and says how many', () => {
+    const notes = ['a'.repeat(50), 'ä'.repeat(25), 'c'.repeat(50), 'd'.repeat(50)]
+    const prompt = `# Messages since your last task\n\n- ${notes[0]}\n- ${notes[1]}\n- (2 newer messages do not fit in here: to be told with your next task)\n\n# Task\n\nFix the bug`
+    expect(fitPrompt({ ...BARE, notes }, bytes(prompt))).toEqual({ prompt, notesUsed: 2 })
+    expect(fitPrompt({ ...BARE, notes }, bytes(prompt) - 1).notesUsed).toBe(1)
+  })
+
+  it('is the bare task where not even a word on the notes fits, and where the task alone is too long', () => {
+    expect(fitPrompt({ ...BARE, notes: ['n'] }, 11)).toEqual({ prompt: 'Fix the bug', notesUsed: 0 })
+    expect(fitPrompt({ ...BARE, notes: ['n'] }, 5)).toEqual({ prompt: 'Fix the bug', notesUsed: 0 })
+  })
+
+  it('cuts a note that would stand before all others for ever', () => {
+    const { prompt, notesUsed } = fitPrompt({ ...BARE, notes: ['ü'.repeat(600), 'after'] }, 1000)
+    expect(prompt).toContain(`- ${'ü'.repeat(250)} [… cut: this message has 1200 bytes]\n- after`)
+    expect(notesUsed).toBe(2)
+  })
+
+  it('leaves out a NUL of a note, which no argument can hold', () => {
+    expect(composePrompt({ ...BARE, notes: ['a\0b'] })).toContain('- ab\n')
+  })
+
+  it('never cuts the task, and is within its limit whenever the task is', () => {
+    const inputs = fc.tuple(fc.string({ unit: 'binary' }), fc.array(fc.string()), fc.nat({ max: 400 }))
+    fc.assert(
+      fc.property(inputs, ([description, notes, maxBytes]) => {
+        const { prompt, notesUsed } = fitPrompt({ description, notes, tags: [] }, maxBytes)
+        expect(prompt.endsWith(description)).toBe(true)
+        expect(notesUsed).toBeLessThanOrEqual(notes.length)
+        if (bytes(description) <= maxBytes) expect(bytes(prompt)).toBeLessThanOrEqual(maxBytes)
       }),
     )
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { buildCommand, MAX_ARGUMENT_BYTES } from '../../src/process/command.ts'
+import { buildCommand, longestPrompt, MAX_ARGUMENT_BYTES } from '../../src/process/command.ts'
 import type { Profile } from '../../src/process/profile.ts'
 
 const profileWith = (prompt: Profile['prompt']) => ({
@@ -76,5 +76,15 @@ describe('the command of a run', () => {
   it('refuses a NUL as an argument, which the system would cut, and takes it on stdin', () => {
     expect(build({ via: 'argument' }, 'a\0b')).toMatchObject({ ok: false, reason: 'bad-task' })
     expect(build({ via: 'stdin' }, 'a\0b').ok).toBe(true)
+  })
+
+  it.each<[Profile['prompt'], number]>([
+    [{ via: 'stdin' }, Number.POSITIVE_INFINITY],
+    [{ via: 'file', maxBytes: 10 }, 10],
+    [{ via: 'argument' }, MAX_ARGUMENT_BYTES - 2],
+    [{ via: 'argument', maxBytes: 10 }, 10],
+  ])('takes a prompt of the longest length for %j', (prompt, longest) => {
+    expect(longestPrompt({ prompt })).toBe(longest)
+    if (longest < 1e6) expect(build(prompt, '-'.padEnd(longest)).ok).toBe(true)
   })
 })

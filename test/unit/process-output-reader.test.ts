@@ -80,6 +80,12 @@ describe('a CLI with events', () => {
     expect(signs.life).toBe(1)
   })
 
+  it('gives one sign of life for all lines that come at once', () => {
+    const { reader, signs } = readerOf(parseLine)
+    reader.push('stdout', Buffer.from('y\n'.repeat(10_000)))
+    expect(signs.life).toBe(1)
+  })
+
   it('goes on after a line that breaks the parser, and says so', () => {
     const { reader, shown, say } = readerOf(parseLine)
     reader.push('stdout', Buffer.from('boom\n'))
@@ -122,6 +128,18 @@ describe('a CLI without events', () => {
     expect(cut).toBe(true)
     expect(text.length).toBeLessThanOrEqual(1024 * 1024)
     expect(text.endsWith('THE END')).toBe(true)
+  })
+
+  it('keeps the end of a line that is longer than what is read of one', () => {
+    const { reader, shown } = readerOf(null)
+    reader.push('stdout', Buffer.from('first\n'))
+    for (let i = 0; i < 12; i += 1) reader.push('stdout', Buffer.alloc(1024 * 1024, 'x'))
+    reader.push('stdout', Buffer.from('THE END\r\nand more'))
+    const { text, cut } = reader.finish().plain
+    expect(cut).toBe(true)
+    expect(text.endsWith('xTHE END\nand more')).toBe(true)
+    expect(text.length).toBeLessThanOrEqual(1024 * 1024)
+    expect(shown.map((line) => line.slice(-5))).toEqual(['first', 'x […]', ' more'])
   })
 
   it('takes 2,000,000 short lines without getting slow', () => {

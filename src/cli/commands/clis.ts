@@ -1,3 +1,4 @@
+import { someAtATime } from '../../base/some-at-a-time.ts'
 import { type CliProbe, probeCli } from '../../process/probe.ts'
 import type { Profile } from '../../process/profile.ts'
 import type { Command, Invocation } from '../command.ts'
@@ -17,6 +18,9 @@ export const clis: Command = {
   run: runClis,
 }
 
+/** Each asks two questions; Node.js warns of more than ten that listen to one signal. */
+const PROBES = 4
+
 interface Row {
   readonly profile: Profile
   readonly probe: CliProbe
@@ -26,9 +30,10 @@ async function runClis({ flags, env, terminal, signal }: Invocation): Promise<nu
   const context = loadContext(flags, env)
   const { settings, place } = context
   const options = { env, passEnv: settings.passEnv, cwd: place.root, signal }
-  const rows = await Promise.all(
-    availableProfiles(context).map(async (profile) => ({ profile, probe: await probeCli(profile, options) })),
-  )
+  const rows = await someAtATime(availableProfiles(context), PROBES, async (profile) => ({
+    profile,
+    probe: await probeCli(profile, options),
+  }))
   if (settings.json) terminal.json({ clis: rows.map(rowJson) })
   else print(terminal, rows)
   return EXIT.done
@@ -36,7 +41,7 @@ async function runClis({ flags, env, terminal, signal }: Invocation): Promise<nu
 
 /** Whether this worker was tested with the version that is installed. */
 function isTested({ profile, probe }: Row): boolean {
-  return probe.version !== null && profile.version.tested.includes(probe.version)
+  return probe.version !== null && profile.version?.tested.includes(probe.version) === true
 }
 
 function rowJson(row: Row): object {
@@ -48,7 +53,7 @@ function rowJson(row: Row): object {
     program: command.program,
     ...probe,
     tested: isTested(row),
-    testedVersions: version.tested,
+    testedVersions: version?.tested ?? [],
     install,
     loginRemedy: login?.remedy ?? null,
   }
@@ -72,6 +77,7 @@ function print(terminal: Terminal, rows: readonly Row[]): void {
 function versionCell(row: Row): string {
   const { version, path } = row.probe
   if (path === null) return 'not installed'
+  if (row.profile.version === null) return '-'
   if (version === null) return 'unknown'
   return isTested(row) || row.profile.version.tested.length === 0 ? version : `${version} (not tested)`
 }
@@ -83,6 +89,13 @@ function loginCell(terminal: Terminal, { profile, probe }: Row): string {
 
 function remedyOf({ profile, probe }: Row): string | undefined {
   if (probe.path === null) return profile.install
-  if (probe.login === 'no') return profile.login?.remedy
-  return probe.version === null && probe.detail !== '' ? summary(probe.detail, 160) : undefined
+  const isMute = (profile.version !== null && probe.version === null) || isLoginOpen({ profile, probe })
+  const trouble = isMute && probe.detail !== '' ? [summary(probe.detail, 160)] : []
+  const remedy = probe.login === 'no' && profile.login ? [profile.login.remedy] : []
+  return [...trouble, ...remedy].join('; ') || undefined
+}
+
+/** It was asked for its login and did not answer. */
+function isLoginOpen({ profile, probe }: Row): boolean {
+  return profile.login !== null && probe.login === 'unknown'
 }

@@ -82,13 +82,15 @@ async function runDemo({ flags, terminal, env: outer, signal }: Invocation): Pro
 /** The first real CLI that is ready for use. Says of the others why not. */
 async function chooseCli(terminal: Terminal, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<string> {
   for (const profile of profiles.filter(({ login }) => login !== null)) {
-    const { path, login } = await probeCli(profile, { env, signal })
+    const { path, login, detail } = await probeCli(profile, { env, signal })
     const obstacle =
       path === null
         ? 'not installed'
         : login === 'yes'
           ? rootRefusal(profile, env)
-          : `not logged in (${profile.login?.remedy})`
+          : login === 'no'
+            ? `not logged in (${profile.login?.remedy})`
+            : detail
     if (obstacle === null) return profile.id
     say(terminal, profile.id, obstacle)
   }

@@ -4,6 +4,7 @@ import { locateWorkdir } from '../../config/town.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
 import { logEvent } from '../../observability/log-events.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
+import { versionTeller } from '../../process/probe.ts'
 import { Control } from '../../worker/control.ts'
 import type { Runner } from '../../worker/run.ts'
 import type { WorkerEnd } from '../../worker/worker.ts'
@@ -45,7 +46,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     drainMs: settings.drainTimeout,
     onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, loggers)),
     onFirst: () => {
-      if (pretty)
+      if (pretty && [...runners].some((runner) => runner.isBusy()))
         terminal.note(
           `Again (Ctrl-C) ends the run in hand now and gives its task back; it may take up to ${formatDuration(settings.drainTimeout)} else.`,
         )
@@ -68,7 +69,18 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     return { logger: own, emit }
   }
   try {
-    const ends = await hostAgents({ context, profile, workdir, control, closers, env, runners, voiceOf })
+    const cliVersion = versionTeller(profile, { env, passEnv: settings.passEnv, cwd: context.place.root })
+    const ends = await hostAgents({
+      context,
+      profile,
+      workdir,
+      control,
+      closers,
+      env,
+      cliVersion,
+      runners,
+      voiceOf,
+    })
     return signals.forced() ?? Math.max(...ends.map(exitCodeOf))
   } catch (error) {
     // A signal while the worker was still starting ends the wait for Redis; there is nothing to drain.
