@@ -16,10 +16,11 @@ import { completeWithTt } from '../process/tt.ts'
 import type { ServerEvent } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { reviveLocalRedis } from '../server/revive.ts'
-import { leaveTown, registerAgent } from '../store/agents.ts'
+import { leaveTown, listAgents, registerAgent } from '../store/agents.ts'
 import type { ConnectionEvent, Redis } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
+import { readQueues } from '../store/queues.ts'
 import { hearTown } from '../store/wake.ts'
 import type { Control } from '../worker/control.ts'
 import { makeFolders } from '../worker/folder.ts'
@@ -179,7 +180,7 @@ async function registerAll(host: Host, seats: readonly Seat[]): Promise<Lease[]>
 
 /** Works until the agent ends. A Redis that lost its data gets the registration again. */
 async function serve(host: Host, seat: Seat, first: Lease): Promise<WorkerEnd> {
-  for (let lease = first; ; lease = await register(host, seat)) {
+  for (let lease = first; ; lease = await register(host, seat, lease)) {
     const end = await workOnce(host, seat, lease)
     if (end !== 'forgotten') return end
     if (!(await sleep(REGISTER_AGAIN_MS, host.control.draining))) return 'drained'
@@ -246,7 +247,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   }
 }
 
-async function register({ context, profile, workdir }: Host, seat: Seat): Promise<Lease> {
+async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {
   const { role, leaseMs } = context.settings
   const { name, redis, town, voice } = seat
   const host = hostname()
@@ -256,6 +257,7 @@ async function register({ context, profile, workdir }: Host, seat: Seat): Promis
     cli: profile.id,
     role,
     leaseMs,
+    formerToken: before?.token,
     extra: {
       host,
       pid: process.pid,
@@ -268,7 +270,22 @@ async function register({ context, profile, workdir }: Host, seat: Seat): Promis
   const { lease, isNew } = registered
   voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
   voice.logger.info({ agentId: lease.agentId, cli: profile.id, workdir }, `in town ${describeTown(context)}`)
+  await warnOfTwins(seat, lease)
   return lease
+}
+
+/** Whoever assigns to a name that two agents have may mean the other one. */
+async function warnOfTwins({ name, redis, town, voice }: Seat, { agentId }: Lease): Promise<void> {
+  const agents = await listAgents(redis, town.keys)
+  for (const twin of agents) {
+    if (twin.id === agentId || twin.name.toLowerCase() !== name.toLowerCase()) continue
+    const [queues] = await readQueues(redis, town.keys, [twin.id])
+    const waiting = (queues?.inbox ?? 0) + (queues?.urgent ?? 0)
+    voice.logger.warn(
+      { event: 'name-shared', agentId: twin.id, state: twin.state, waiting },
+      `another agent is named ${name} too: ${twin.id}, ${twin.state}, ${waiting} waiting; this worker is ${agentId}. Remove the one that nobody needs: tt prune`,
+    )
+  }
 }
 
 function nameInUse(

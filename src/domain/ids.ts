@@ -1,4 +1,4 @@
-import { v4 } from 'uuid'
+import { v4, v5 } from 'uuid'
 
 /** A UUID in lower case with hyphens. Tinytown writes agent, task and message ids in this form. */
 export type Id = string
@@ -26,6 +26,14 @@ export function parseId(text: string): Id | null {
     : bare
   // By its shape alone: the supervisor's id has no version digits.
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(hyphenated) ? hyphenated : null
+}
+
+// Any UUID does: ids are told apart within it.
+const NAMESPACE = '5b1c1c0e-7d0a-4f55-9a44-0d6a2b1f7c11'
+
+/** The id that `id` has for `owner` alone: always the same for the same two. */
+export function idWithin(id: Id, owner: Id): Id {
+  return v5(`${id}/${owner}`, NAMESPACE)
 }
 
 /** The first four hex digits, as `tt` shows them. */

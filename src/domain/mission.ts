@@ -21,7 +21,7 @@ export function missionKind(tags: readonly string[]): MissionKind | null {
  * case. It takes every other text for an approval (mission/scheduler.rs), so that an approval has to say so here.
  */
 export function hasVerdict(result: string): boolean {
-  return /^(?:approved\b|rejected:|changes requested:)/i.test(verdictText(result))
+  return /^(?:approved(?=$|[\s:.,;!)–—-])|rejected:|changes requested:)/i.test(verdictText(result))
 }
 
 /** A review's text without the marks of Markdown before its first word, which would hide the verdict. */

@@ -39,15 +39,17 @@ export interface FittedPrompt {
 
 /**
  * Composes a prompt of at most `maxBytes` bytes: where the notes do not fit, the oldest that do stand in it, with a word on the
- * newer ones, which are for the next prompt. Without notes it is as long as it is: nothing else may be left out.
+ * newer ones, which are for the next prompt. A note that is long by itself is cut. Without notes it is as long as it is: nothing
+ * else may be left out.
  */
 export function fitPrompt(parts: PromptParts, maxBytes: number): FittedPrompt {
   const fits = (prompt: string) => Buffer.byteLength(prompt) <= maxBytes
-  const whole = composePrompt(parts)
-  if (fits(whole)) return { prompt: whole, notesUsed: parts.notes.length }
-  const notes = parts.notes.map((note) => shortened(note, Math.floor(maxBytes / 2)))
+  const { notesLeft = 0 } = parts
+  const notes = parts.notes.map((note) => shortened(note, Math.min(LONGEST_NOTE, Math.floor(maxBytes / 2))))
   const withFirst = (count: number) =>
-    composePrompt({ ...parts, notes: notes.slice(0, count), notesLeft: notes.length - count })
+    composePrompt({ ...parts, notes: notes.slice(0, count), notesLeft: notesLeft + notes.length - count })
+  const whole = withFirst(notes.length)
+  if (fits(whole)) return { prompt: whole, notesUsed: notes.length }
   let notesUsed = 0
   let tooMany = notes.length + 1
   while (tooMany - notesUsed > 1) {
@@ -56,8 +58,11 @@ export function fitPrompt(parts: PromptParts, maxBytes: number): FittedPrompt {
     else tooMany = middle
   }
   const prompt = withFirst(notesUsed)
-  return { prompt: fits(prompt) ? prompt : composePrompt({ ...parts, notes: [] }), notesUsed }
+  return { prompt: fits(prompt) ? prompt : composePrompt({ ...parts, notes: [], notesLeft: 0 }), notesUsed }
 }
+
+/** The text of a task may be long; what somebody says beside it is not. */
+const LONGEST_NOTE = 32 * 1024
 
 /** One that takes more than half of a prompt would stand before all others for ever. */
 function shortened(note: string, maxBytes: number): string {

@@ -7,11 +7,12 @@ export type TaskState = (typeof TASK_STATES)[number]
 
 /**
  * From which states a task may go to which. The scripts get their allowed-from states from this table, so that Lua and
- * TypeScript cannot drift apart. `running -> running` is a task taken up again after its worker died.
+ * TypeScript cannot drift apart. `running -> running` is a task taken up again after its worker died; a task that waits can be
+ * completed, as `tt task complete` does it, and as a run does whose task somebody put back meanwhile.
  */
 const NEXT = {
-  pending: ['assigned', 'running', 'failed', 'cancelled'],
-  assigned: ['running', 'failed', 'cancelled'],
+  pending: ['assigned', 'running', 'completed', 'failed', 'cancelled'],
+  assigned: ['running', 'completed', 'failed', 'cancelled'],
   running: ['running', 'assigned', 'completed', 'failed', 'cancelled'],
   completed: [],
   failed: [],

@@ -40,7 +40,7 @@ export type WorkerEvent =
   | { readonly type: 'halting'; readonly why: string }
   | { readonly type: 'evicted' }
   | { readonly type: 'lease-lost' }
-  | { readonly type: 'forgotten' }
+  | { readonly type: 'forgotten'; readonly why: 'data-lost' | 'pruned' }
   | { readonly type: 'left-without-redis'; readonly detail: string }
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }

@@ -75,7 +75,9 @@ function surroundingsSentence(event: Rest): [Level, string] {
     case 'forgotten':
       return [
         'error',
-        'Redis lost its data, or came back with older data, and does not know this worker; it registers again',
+        event.why === 'pruned'
+          ? 'the agent was pruned while its CLI was missing; it registers again, with what waited'
+          : 'Redis lost its data, or came back with older data, and does not know this worker; it registers again',
       ]
     case 'left-without-redis':
       return [

@@ -1,10 +1,10 @@
 import { execa } from 'execa'
-import { oneLine } from '../base/text.ts'
+import { cutBytes, oneLine } from '../base/text.ts'
 import { findProgram } from './which.ts'
 
 const TIMEOUT_MS = 60_000
-/** The longest argument of a command on Linux is 128 KiB. */
-const LONGEST_RESULT = 100_000
+/** Bytes. The longest argument of a command on Linux is 128 KiB. */
+const LONGEST_RESULT = 100 * 1024
 
 export interface TtCall {
   readonly townRoot: string
@@ -25,7 +25,7 @@ export async function completeWithTt({
 }: TtCall): Promise<string | null> {
   const program = await findProgram('tt', { path: env.PATH, cwd: townRoot })
   if (program === null) return 'tt is not in PATH'
-  const args = ['--town', townRoot, 'task', 'complete', taskId, `--result=${result.slice(0, LONGEST_RESULT)}`]
+  const args = ['--town', townRoot, 'task', 'complete', taskId, `--result=${cutResult(result)}`]
   const end = await execa(program, args, {
     cwd: townRoot,
     env: { ...env, REDIS_URL: redisUrl },
@@ -37,5 +37,11 @@ export async function completeWithTt({
     maxBuffer: 64 * 1024,
   })
   if (!end.failed) return null
-  return `tt task complete failed: ${oneLine(end.all || end.shortMessage || '', 500)}`
+  // The short message quotes the command, and with it the whole result.
+  return `tt task complete failed: ${oneLine(end.all || end.originalMessage || `exit code ${end.exitCode}`, 500)}`
+}
+
+function cutResult(result: string): string {
+  const { text, cut } = cutBytes(result, LONGEST_RESULT)
+  return cut ? `${text}\n[… cut: the result has ${Buffer.byteLength(result)} bytes]` : result
 }

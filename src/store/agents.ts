@@ -25,6 +25,8 @@ export interface Registration {
   readonly leaseMs: number
   /** Fields of the record: `host`, `pid` and `pid_started` are what another registration learns of this one. */
   readonly extra: Readonly<Record<string, string | number>>
+  /** The token of a registration that the same worker had before: its lease may still be there. */
+  readonly formerToken?: string | undefined
   /** Whether the holder of the lease is dead for certain. Its lease is taken at once then. */
   readonly isGone?: (holder: Holder) => Promise<boolean>
 }
@@ -37,11 +39,12 @@ export type Registered =
 export async function registerAgent(redis: Redis, town: TownKeys, who: Registration): Promise<Registered> {
   let id = (await idOfName(redis, town, who.name)) ?? newId()
   const token = newId()
-  let dead = ''
+  let dead = who.formerToken ?? ''
   // The script answers `renamed` when another process registered the name a moment ago: its id is taken then.
   for (;;) {
     const agent = town.agent(id)
-    const keys = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
+    const own = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
+    const keys = [...own, agent.urgent, agent.inbox, agent.spareUrgent, agent.spareInbox]
     const extra = Object.entries(who.extra).flat()
     const fixed = [
       token,
@@ -106,12 +109,17 @@ export async function setAgentState(
   await runLeased(lease, setStateScript, keys, [lease.agentId, state, lastError, message, keep.join(',')])
 }
 
-/** Gives everything back and writes `stopped`. Returns how many messages went back to the inbox. */
-export async function leaveTown(lease: Lease, message: string): Promise<number> {
+/** Gives everything back and writes `stopped`, unless the record is another worker's now. Returns how many messages went back to the inbox. */
+export async function leaveTown(
+  lease: Lease,
+  message: string,
+  { keepRecord = false }: { keepRecord?: boolean } = {},
+): Promise<number> {
   const { agent, town } = lease
   const own = [agent.lease, agent.inFlight, agent.inbox, agent.record, agent.stop]
-  const keys = [...own, town.events, agent.events, agent.owner]
-  const [, back] = await runLeased(lease, leaveScript, keys, [lease.agentId, message])
+  const keys = [...own, town.events, agent.events, agent.owner, agent.spareUrgent, agent.spareInbox]
+  const args = [lease.agentId, message, keepRecord ? '1' : '0']
+  const [, back] = await runLeased(lease, leaveScript, keys, args)
   return Number(back)
 }
 

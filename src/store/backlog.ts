@@ -1,12 +1,21 @@
 import type { Redis } from 'ioredis'
 import { WorkerError } from '../domain/errors.ts'
 import { type Id, newId, parseId, SUPERVISOR_ID } from '../domain/ids.ts'
-import { allowedFrom, readTaskState, type Task, type TaskState } from '../domain/task.ts'
-import type { TownKeys } from './keys.ts'
-import { readRecords, readTask } from './records.ts'
+import {
+  allowedFrom,
+  isTerminal,
+  readTaskState,
+  TASK_STATES,
+  type Task,
+  type TaskState,
+} from '../domain/task.ts'
+import { agentKeyParts, type TownKeys } from './keys.ts'
+import { pushOnce } from './push.ts'
+import { readRecords, readTags, readTask } from './records.ts'
 import { runScript, texts } from './script.ts'
 import { addBacklog as addBacklogScript } from './scripts/add-backlog.ts'
 import { claimBacklog as claimBacklogScript } from './scripts/claim-backlog.ts'
+import { lookBacklog as lookBacklogScript } from './scripts/look-backlog.ts'
 import { assignmentParts, findTask, type NewTask } from './tasks.ts'
 
 /** What stands in the backlog: an id, and its task unless the record is gone. */
@@ -25,9 +34,38 @@ export async function listBacklog(redis: Redis, town: TownKeys): Promise<Backlog
   return ids.map((id, at) => ({ id, task: readTask(records[at] ?? {}) }))
 }
 
-/** Puts a task at the tail of the backlog. Its record is written first. Returns how many tasks are there now. */
+/** What says for whom a task of the backlog is; of a long text the beginning. */
+export type BacklogTask = Pick<Task, 'id' | 'tags' | 'description'>
+
+/** A part of the backlog. `mark` is another one when a task was added or taken; `next` is where the next part begins. */
+export interface BacklogPart {
+  readonly mark: string
+  readonly next: number | null
+  readonly tasks: readonly BacklogTask[]
+}
+
+/** Reads `count` tasks of the backlog from place `from` on; none when it is as it was when its mark was `seen`. */
+export async function lookAtBacklog(
+  redis: Redis,
+  town: TownKeys,
+  { from, count, seen = '' }: { from: number; count: number; seen?: string },
+): Promise<BacklogPart> {
+  const ended = TASK_STATES.filter(isTerminal).join(',')
+  const args = [town.taskPrefix, seen, from, count, ended]
+  const [mark = '', next = '', ...fields] = texts(
+    await runScript(redis, lookBacklogScript, [town.backlog], args),
+  )
+  const tasks: BacklogTask[] = []
+  for (let at = 0; at < fields.length; at += 3) {
+    const [id = '', tags = '[]', description = ''] = fields.slice(at, at + 3)
+    tasks.push({ id, tags: readTags(tags), description })
+  }
+  return { mark, next: next === '' ? null : Number(next), tasks }
+}
+
+/** Puts a task at the tail of the backlog, unless it stands near it. Its record is written first. Returns how many tasks are there now. */
 export async function pushBacklog(redis: Redis, town: TownKeys, taskId: Id): Promise<number> {
-  return await redis.rpush(town.backlog, taskId)
+  return await pushOnce(redis, town.backlog, taskId, { end: 'tail' })
 }
 
 /** Takes the id at the head off the backlog; null when it is empty. Whoever pops it has to keep it. */
@@ -97,7 +135,15 @@ export async function claimBacklogTask(
   const keys = [town.backlog, town.task(taskId), agent.record, agent.inbox, town.events, agent.events]
   const message = assignmentParts({ from: SUPERVISOR_ID, to: agentId, taskId })
   const allowed = [...allowedFrom('assigned'), 'assigned'].join(',')
-  const args = [taskId, agentId, ...message, 'claimed from the backlog', allowed, agent.wake]
+  const args = [
+    taskId,
+    agentId,
+    ...message,
+    'claimed from the backlog',
+    allowed,
+    agent.wake,
+    ...agentKeyParts(town, 'lease'),
+  ]
   const [kind, state] = texts(await runScript(redis, claimBacklogScript, keys, args))
   if (kind === 'ended') return { kind, state: readTaskState(state) }
   return { kind: kind === 'ok' ? 'claimed' : (kind as 'taken' | 'missing' | 'no-agent') }

@@ -13,18 +13,27 @@ export interface Claimed {
   readonly digest: string
 }
 
-/** What a claim found. `evicted`: somebody deleted the agent's record. */
+/**
+ * What a claim found. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the record count from 0 again, so
+ * that another worker runs for this agent.
+ */
 export type Claim =
-  | ({ readonly kind: 'message' } & Claimed)
-  | { readonly kind: 'empty' | 'paused' | 'stopping' | 'evicted' }
+  | ({ readonly kind: 'message'; readonly rounds: number } & Claimed)
+  | { readonly kind: 'empty'; readonly rounds: number }
+  | { readonly kind: 'paused' | 'stopping' | 'evicted' | 'restarted' }
 
-/** Takes the next message into the in-flight list, or says why not. Throws `LeaseLost`. */
-export async function claimMessage(lease: Lease): Promise<Claim> {
+/**
+ * Takes the next message into the in-flight list, or says why not. `roundsBefore` is what the record said of the rounds at the claim
+ * before. Throws `LeaseLost`.
+ */
+export async function claimMessage(lease: Lease, roundsBefore = 0): Promise<Claim> {
   const { agent } = lease
   const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox, agent.record, agent.stop]
-  const [kind, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, [])
-  if (kind === 'message') return { kind, raw, digest }
-  return { kind: kind as Exclude<Claim['kind'], 'message'> }
+  const args = [lease.agentId, roundsBefore]
+  const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
+  if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
+  if (kind === 'empty') return { kind, rounds: Number(rounds) }
+  return { kind: kind as Exclude<Claim['kind'], 'message' | 'empty'> }
 }
 
 /** A message to be answered is short; a longer one is not read to find out. */

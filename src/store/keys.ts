@@ -42,6 +42,9 @@ export interface AgentKeys {
   readonly owner: string
   /** Messages that were claimed and not yet settled, oldest first. */
   readonly inFlight: string
+  /** Copies of the two lists while the agent is in `error`, in which `tt prune` deletes it. */
+  readonly spareUrgent: string
+  readonly spareInbox: string
   /** Informational messages that wait for the next prompt. */
   readonly notes: string
   /** What the last run wrote last, so that a repeated start or settle is recognised. */
@@ -80,6 +83,8 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
       lease: `${base}:worker:${id}:lease`,
       owner: `${base}:worker:${id}:owner`,
       inFlight: `${base}:worker:${id}:in-flight`,
+      spareUrgent: `${base}:worker:${id}:spare-urgent`,
+      spareInbox: `${base}:worker:${id}:spare-inbox`,
       notes: `${base}:worker:${id}:notes`,
       receipt: `${base}:worker:${id}:receipt`,
       wake: `${base}:worker:${id}:wake`,

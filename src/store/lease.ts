@@ -27,11 +27,17 @@ export class LeaseLost extends Error {
   }
 }
 
-/** Redis lost its data, or read an old snapshot, and does not know this registration: there is nothing left to settle. */
+/**
+ * The registration is gone and has to be made again: Redis lost its data, or read an old snapshot, so that there is nothing left to
+ * settle; or somebody pruned the agent while it stood in `error`.
+ */
 export class Forgotten extends Error {
-  constructor() {
+  readonly why: 'data-lost' | 'pruned'
+
+  constructor(why: Forgotten['why'] = 'data-lost') {
     super('Redis does not know this agent any more')
     this.name = 'Forgotten'
+    this.why = why
   }
 }
 
@@ -93,6 +99,8 @@ export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
     agent.urgent,
     agent.inbox,
     agent.receipt,
+    agent.spareUrgent,
+    agent.spareInbox,
   ]
   const args = [
     lease.token,
@@ -101,6 +109,7 @@ export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
     beat.alive ? '1' : '0',
     lease.registration,
     beat.startId ?? '',
+    lease.agentId,
   ]
   const reply = texts(await runScript(lease.redis, pulseScript, keys, args))
   const [kind, state, stopping, taskState, urgent, inbox] = reply

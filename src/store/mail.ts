@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Id } from '../domain/ids.ts'
 import { encodeMessage, type Message, type Priority } from '../domain/message.ts'
 import type { AgentKeys, TownKeys } from './keys.ts'
+import { pushOnce } from './push.ts'
 import { repliesOf } from './script.ts'
 
 /**
@@ -24,13 +25,11 @@ export async function pushRaw(
   agent: AgentKeys,
   { raw, priority, urgentList = false }: { raw: string; priority: Priority; urgentList?: boolean },
 ): Promise<number> {
-  const batch = redis.pipeline()
-  if (urgentList) batch.lpush(agent.urgent, raw)
-  else if (priority === 'high' || priority === 'urgent') batch.lpush(agent.inbox, raw)
-  else batch.rpush(agent.inbox, raw)
-  batch.publish(agent.wake, 'message')
-  const [waiting] = repliesOf<number>(await batch.exec())
-  return waiting ?? 0
+  const isFirst = urgentList || priority === 'high' || priority === 'urgent'
+  return await pushOnce(redis, urgentList ? agent.urgent : agent.inbox, raw, {
+    end: isFirst ? 'head' : 'tail',
+    wake: [agent.wake, 'message'],
+  })
 }
 
 /** The raw messages of an agent's list from its head, at most `count`; all without it. Takes nothing. */

@@ -162,7 +162,7 @@ function readValue(text: string | undefined, kind: 'number' | 'text' | 'flag' | 
   return text
 }
 
-function readTags(text: string | undefined): string[] {
+export function readTags(text: string | undefined): string[] {
   try {
     const value: unknown = JSON.parse(text ?? '[]')
     return Array.isArray(value) ? value.filter((tag) => typeof tag === 'string') : []

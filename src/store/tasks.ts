@@ -22,7 +22,10 @@ export type Started =
       /** RFC 3339, the server's clock. */
       readonly startedAt: string
       readonly attempt: number
+      /** Of those that wait for the next prompt the oldest, as many as a prompt should hold. */
       readonly notes: readonly string[]
+      /** How many more wait. */
+      readonly notesLeft: number
     }
   | { readonly kind: 'missing' }
   /** The key holds something else: a type of Redis, or a text that is no JSON object. */
@@ -56,12 +59,12 @@ export async function startTask(
     ...agentKeyParts(town, 'lease'),
     town.recordFormat,
   ])
-  const [kind, first = '', attempt = '0', count = '0'] = reply
+  const [kind, first = '', attempt = '0', count = '0', notesLeft = '0'] = reply
   if (kind === 'ended') return { kind, state: readTaskState(first) }
   if (kind === 'unreadable') return { kind, type: first }
   if (kind === 'elsewhere') return { kind, agentId: first }
-  const notesFrom = 4 + Number(count)
-  const record = kind === 'started' ? readTask(pairs(reply.slice(4, notesFrom))) : null
+  const notesFrom = 5 + Number(count)
+  const record = kind === 'started' ? readTask(pairs(reply.slice(5, notesFrom))) : null
   if (!record) return { kind: 'missing' }
   return {
     kind: 'started',
@@ -69,6 +72,7 @@ export async function startTask(
     startedAt: first,
     attempt: Number(attempt),
     notes: reply.slice(notesFrom),
+    notesLeft: Number(notesLeft),
   }
 }
 
@@ -86,14 +90,18 @@ export interface Settlement {
   readonly extras: TaskExtras
   readonly eventMessage: string
   readonly activity: string
-  readonly reply?: { readonly to: Id; readonly raw: string }
+  /** What goes out with it. `tellsOf` is the end that it tells of when that is not the one of the run. */
+  readonly reply?: { readonly to: Id; readonly raw: string; readonly tellsOf?: TaskState }
 }
 
-/** `ended`: somebody else ended the task meanwhile and that end stands. `gone`: its record was deleted. */
+/**
+ * `ended`: somebody else ended the task meanwhile and that end stands (`running`: another agent has started it). `gone`: its
+ * record was deleted. `reread`: nothing was written, as the reply tells of another end than the one in the record.
+ */
 export type Settled =
   | { readonly kind: 'ok' }
   | { readonly kind: 'gone' }
-  | { readonly kind: 'ended'; readonly state: TaskState }
+  | { readonly kind: 'ended' | 'reread'; readonly state: TaskState }
 
 /** Writes the end of a task in one step. Throws `LeaseLost`. */
 export async function settleTask(lease: Lease, end: Settlement): Promise<Settled> {
@@ -116,13 +124,14 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
     end.reply?.raw ?? '',
     end.eventMessage,
     end.activity,
+    end.reply?.tellsOf ?? '',
   ]
   const [kind, state] = await runLeased(lease, settleScript, keys, [
     ...what,
     ...how,
     ...extraFields(end.extras),
   ])
-  if (kind === 'ended') return { kind, state: readTaskState(state) }
+  if (kind === 'ended' || kind === 'reread') return { kind, state: readTaskState(state) }
   return { kind: kind === 'gone' ? 'gone' : 'ok' }
 }
 

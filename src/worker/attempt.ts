@@ -12,13 +12,21 @@ import {
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
-import type { TaskExtras } from '../domain/task.ts'
+import type { Task, TaskExtras, TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { isPassing } from '../store/connection.ts'
 import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
 import { replyErrorCode } from '../store/script.ts'
-import { releaseTask, type Settled, type Started, settleTask, startTask } from '../store/tasks.ts'
+import {
+  getTask,
+  releaseTask,
+  type Settled,
+  type Settlement,
+  type Started,
+  settleTask,
+  startTask,
+} from '../store/tasks.ts'
 import type { Control } from './control.ts'
 import { type Decision, decide } from './decide.ts'
 import { agentStateOf, type Lifecycle } from './lifecycle.ts'
@@ -100,7 +108,9 @@ export async function answerAtOnce(
 
 async function followRoute(claimed: Claimed, message: Message, tools: AttemptTools): Promise<Handled> {
   const { phase } = tools.lifecycle
-  const now = { state: agentStateOf(phase), currentTask: phase.name === 'working' ? phase.taskId : null }
+  const { agentId } = tools.lease
+  const currentTask = phase.name === 'working' ? phase.taskId : null
+  const now = { agentId, state: agentStateOf(phase), currentTask }
   const route = routeMessage(message, now)
   if (route.kind === 'run') return await attempt(claimed, message, route, tools)
   await answer(claimed, message, route, tools)
@@ -226,7 +236,7 @@ async function runTask(
 }
 
 function promptOf(
-  { started: { task, notes } }: Work,
+  { started: { task, notes, notesLeft } }: Work,
   { role, roleInstructions, cli }: AttemptTools,
 ): FittedPrompt {
   const mission = missionKind(task.tags)
@@ -234,6 +244,7 @@ function promptOf(
     description: task.description,
     tags: task.tags,
     notes,
+    notesLeft,
     ...(role ? { role } : {}),
     ...(roleInstructions ? { roleInstructions } : {}),
     ...(mission ? { ending: missionEnding(mission) } : {}),
@@ -286,9 +297,12 @@ async function settle(
       state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
     activity: state === 'running' ? '⏳ left running for the conductor' : end.activity,
     ...(end.reason ? { reason: end.reason } : {}),
-    ...replyOf(work, end, letter, tools.lease),
   }
-  const settled = await tools.write(() => settleTask(tools.lease, settlement))
+  const settled = await settleAndTell(
+    settlement,
+    (stands) => replyOf(work, end, { letter, stands }, tools.lease),
+    tools,
+  )
   if (state === 'running' && settled.kind === 'ok') {
     tools.emit({ type: 'task-left-running', taskId, letter: letter ?? '' })
     return
@@ -305,24 +319,41 @@ async function settle(
   })
 }
 
+/** The answer that goes out tells the end that the record has: where that is somebody else's, it is read first. */
+async function settleAndTell(
+  settlement: Omit<Settlement, 'reply'>,
+  replyTo: (stands: Task | null) => Pick<Settlement, 'reply'>,
+  { lease, write }: AttemptTools,
+): Promise<Settled> {
+  let stands: Task | null = null
+  for (;;) {
+    const reply = replyTo(stands)
+    const settled = await write(() => settleTask(lease, { ...settlement, ...reply }))
+    if (settled.kind !== 'reread') return settled
+    stands = await write(() => getTask(lease.redis, lease.town, settlement.taskId))
+  }
+}
+
 function overruledBy(
   settled: Settled,
   wanted: 'completed' | 'failed' | 'cancelled',
 ): {
-  overruled?: 'gone' | Extract<Settled, { kind: 'ended' }>['state']
+  overruled?: 'gone' | TaskState
 } {
-  if (settled.kind === 'ok' || (settled.kind === 'ended' && settled.state === wanted)) return {}
-  return { overruled: settled.kind === 'gone' ? 'gone' : settled.state }
+  if (settled.kind === 'ok') return {}
+  if (settled.kind === 'gone') return { overruled: 'gone' }
+  return settled.state === wanted ? {} : { overruled: settled.state }
 }
 
 /** The message that goes out with the settle: to the conductor of a mission, or to whoever asked. */
 function replyOf(
   work: Work,
   end: Extract<Decision, { kind: 'settle' }>,
-  letter: string | undefined,
+  { letter, stands }: { letter: string | undefined; stands: Task | null },
   lease: Lease,
-): { reply?: { to: Id; raw: string } } {
-  if (letter !== undefined) {
+): Pick<Settlement, 'reply'> {
+  // Somebody else ended the task: there is nothing for the conductor to do.
+  if (letter !== undefined && stands === null) {
     const body = { type: 'query', question: letter } as const
     const createdAt = new Date().toISOString()
     const message = newMessage({ from: lease.agentId, to: SUPERVISOR_ID, body, createdAt })
@@ -330,12 +361,13 @@ function replyOf(
   }
   // A message to oneself needs no answer: it would be a note in the next prompt.
   if (work.route.description === undefined || work.message.from === lease.agentId) return {}
-  const raw = encodeReply(work.message, replyBody(work, end), lease)
-  return { reply: { to: work.message.from, raw } }
+  const told = stands ? { state: stands.state, result: stands.result ?? stands.state } : end
+  const raw = encodeReply(work.message, replyBody(work, told), lease)
+  return { reply: { to: work.message.from, raw, ...(stands ? { tellsOf: stands.state } : {}) } }
 }
 
 /** A sender whose message carried its own text gets the answer; one who assigned a task reads its record. */
-function replyBody({ message, route }: Work, end: Extract<Decision, { kind: 'settle' }>): MessageBody {
+function replyBody({ message, route }: Work, end: { state: TaskState; result: string }): MessageBody {
   if (end.state !== 'completed') return { type: 'task_failed', task_id: route.taskId, error: end.result }
   if (message.body.type === 'query') return { type: 'informational', summary: end.result }
   return { type: 'task_done', task_id: route.taskId, result: end.result }

@@ -1,19 +1,45 @@
+import { monotonicMs } from '../base/clock.ts'
 import { isForRole } from '../domain/backlog-role.ts'
-import { isTerminal } from '../domain/task.ts'
-import { claimBacklogTask, listBacklog } from '../store/backlog.ts'
+import { claimBacklogTask, lookAtBacklog } from '../store/backlog.ts'
 import type { Lease } from '../store/lease.ts'
 
-/** Moves the first task of the backlog that fits the role into the agent's inbox. False: there is none. */
-export async function takeFromBacklog(lease: Lease, role: string | undefined): Promise<boolean> {
-  const { redis, town, agentId, agentName } = lease
-  if ((await redis.llen(town.backlog)) === 0) return false
-  const entries = await listBacklog(redis, town)
-  for (const { id, task } of entries) {
-    if (!task || isTerminal(task.state) || !isForRole(task, role ?? agentName)) continue
-    const claim = await claimBacklogTask(redis, town, { taskId: id, agentId })
-    if (claim.kind === 'claimed') return true
-    // The record is gone: the claim script says so again, as evicted.
-    if (claim.kind === 'no-agent') return false
+/** How many tasks of the backlog are looked at in one step. */
+const PAGE = 100
+/** A backlog that is as it was is looked through again after so long: the tasks in it may have changed. */
+const AGAIN_MS = 60_000
+
+/** Looks for work in the backlog; one in which nothing fitted is not read again until it changes. */
+export class BacklogLook {
+  readonly #lease: Lease
+  readonly #role: string
+  #seen = ''
+  #seenAt = 0
+
+  constructor(lease: Lease, role: string | undefined) {
+    this.#lease = lease
+    this.#role = role ?? lease.agentName
   }
-  return false
+
+  /** Moves the first task that fits the role into the agent's inbox. False: there is none. */
+  async take(): Promise<boolean> {
+    const { redis, town, agentId } = this.#lease
+    const seen = monotonicMs() - this.#seenAt < AGAIN_MS ? this.#seen : ''
+    for (let from = 0; ; ) {
+      const look = await lookAtBacklog(redis, town, { from, count: PAGE, ...(from === 0 ? { seen } : {}) })
+      if (look.mark === seen && from === 0) return false
+      for (const task of look.tasks) {
+        if (!isForRole(task, this.#role)) continue
+        const claim = await claimBacklogTask(redis, town, { taskId: task.id, agentId })
+        if (claim.kind === 'claimed') return true
+        // The record is gone: the claim script says so again, as evicted.
+        if (claim.kind === 'no-agent') return false
+      }
+      if (look.next === null) {
+        this.#seen = look.mark
+        this.#seenAt = monotonicMs()
+        return false
+      }
+      from = look.next
+    }
+  }
 }

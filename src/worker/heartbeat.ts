@@ -1,7 +1,7 @@
 import type { Bell } from '../base/bell.ts'
 import { monotonicMs, sleep } from '../base/clock.ts'
 import { isPassing } from '../store/connection.ts'
-import type { Beat, Pulse, Waiting } from '../store/lease.ts'
+import { type Beat, Forgotten, type Pulse, type Waiting } from '../store/lease.ts'
 import type { Control } from './control.ts'
 import { agentStateOf, type Lifecycle } from './lifecycle.ts'
 
@@ -77,13 +77,15 @@ function stateOf({ lifecycle: { phase }, control }: HeartbeatTools) {
 
 function obey(answer: Pulse, { lifecycle, control, onPaused }: HeartbeatTools): void {
   if (answer.kind === 'evicted') {
+    // `tt prune` deletes an agent in `error` with its queue. This one only waits for its CLI: it comes back with what was put by.
+    if (lifecycle.phase.name === 'broken') throw new Forgotten('pruned')
     control.drain('the agent record was deleted')
     return
   }
   if (answer.stopRequested) control.drain('stop requested')
   const { phase } = lifecycle
   if (phase.name !== 'working') return
-  onPaused(answer.state === 'paused')
+  onPaused(answer.state === 'paused' && !control.draining.aborted)
   if (answer.task === 'cancelled') phase.cancel.abort('cancelled')
 }
 

@@ -2,8 +2,10 @@ import { backoffMs } from '../base/backoff.ts'
 import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import { unreachable } from '../base/unreachable.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Claim, Claimed } from '../store/inbox.ts'
+import { replyErrorCode } from '../store/script.ts'
 import type { Handled } from './attempt.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -15,6 +17,7 @@ const PAUSE_POLL_MS = 1000
 export interface LoopTools {
   /** Says what is missing for a run, or null. */
   readonly inspect: () => Promise<Trouble | null>
+  /** Throws what Redis refused for good. */
   readonly claim: () => Promise<Claim>
   readonly handle: (claimed: Claimed) => Promise<Handled>
   /** Looks for work beyond the inbox; true when there is something to claim now. */
@@ -35,7 +38,7 @@ export interface LoopTools {
 }
 
 /** Why the loop ended. */
-export type LoopEnd = 'drained' | 'empty' | 'paused' | 'rounds' | 'broken' | 'evicted'
+export type LoopEnd = 'drained' | 'empty' | 'paused' | 'rounds' | 'broken' | 'evicted' | 'restarted'
 
 /** Claims and handles one message after another until it is told to drain. */
 export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
@@ -48,7 +51,14 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       continue
     }
     const rung = tools.bell.next
-    const claim = await tools.claim()
+    const claim = await claimed(tools)
+    if ('trouble' in claim) {
+      held += 1
+      if (held === 1) await tools.sayBroken(claim.trouble)
+      await standBroken({ by: 'start', trouble: claim.trouble, tries: held }, tools)
+      if (tools.once) return 'broken'
+      continue
+    }
     // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
     if (tools.control.draining.aborted) break
     if (claim.kind !== 'paused' && tools.lifecycle.phase.name === 'paused') {
@@ -76,6 +86,16 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
   return 'drained'
 }
 
+/** A key of the agent that holds something else than it should is trouble, not the end: somebody can put it right. */
+async function claimed({ claim }: LoopTools): Promise<Claim | { readonly trouble: Trouble }> {
+  try {
+    return await claim()
+  } catch (error) {
+    if (replyErrorCode(error) !== 'WRONGTYPE') throw error
+    return { trouble: { reason: 'config', detail: `The queue cannot be read: ${messageOf(error)}` } }
+  }
+}
+
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
 async function rest(
   kind: Exclude<Claim['kind'], 'message'>,
@@ -83,7 +103,7 @@ async function rest(
   tools: LoopTools,
 ): Promise<LoopEnd | null> {
   const { lifecycle, control, emit } = tools
-  if (lifecycle.phase.name === 'broken') await mend(tools)
+  if (lifecycle.phase.name === 'broken' && kind === 'empty') await mend(tools)
   switch (kind) {
     case 'empty':
       if (await tools.fetchWork()) return null
@@ -104,6 +124,9 @@ async function rest(
     case 'evicted':
       emit({ type: 'evicted' })
       return 'evicted'
+    case 'restarted':
+      control.drain('tt restart has started another worker for this agent')
+      return 'restarted'
     default:
       return unreachable(kind)
   }

@@ -1,7 +1,7 @@
 import { cutChars, oneLine } from '../base/text.ts'
 import type { Id } from '../domain/ids.ts'
 import { hasVerdict, missionKind, verdictText } from '../domain/mission.ts'
-import type { Task } from '../domain/task.ts'
+import { isTerminal, type Task } from '../domain/task.ts'
 import type { Decision } from './decide.ts'
 
 type Settling = Extract<Decision, { kind: 'settle' }>
@@ -29,13 +29,14 @@ const LONGEST_QUOTE = 4000
 export async function endMissionTask(task: Task, end: Settling, tools: MissionTools): Promise<MissionEnd> {
   const kind = missionKind(task.tags)
   if (kind === null || end.state === 'cancelled') return { state: end.state }
+  // The CLI may have reported it itself, and somebody may have cancelled it a moment ago: that end stands, and the settle says so.
+  const found = await tools.read(task.id)
+  if (found === null || isTerminal(found.state)) return { state: end.state }
   if (end.state === 'failed') return { state: 'failed', letter: failureLetter(task, end) }
   if (kind === 'review' && !hasVerdict(end.result)) {
     const why = 'the review does not begin with approved, rejected: or changes requested:'
     return { state: 'running', letter: openLetter(task, end, why) }
   }
-  // The CLI may have reported it itself.
-  if ((await tools.read(task.id))?.state === 'completed') return { state: 'completed' }
   const obstacle = await tools.report(task.id, kind === 'review' ? verdictText(end.result) : end.result)
   if (obstacle === null) return { state: 'completed' }
   return { state: 'running', letter: openLetter(task, end, obstacle) }

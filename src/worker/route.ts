@@ -1,5 +1,5 @@
 import { unreachable } from '../base/unreachable.ts'
-import type { Id } from '../domain/ids.ts'
+import { type Id, idWithin } from '../domain/ids.ts'
 import type { Message, MessageBody } from '../domain/message.ts'
 
 /** What a message asks of the worker. */
@@ -12,16 +12,23 @@ export type Route =
   | { readonly kind: 'drain' }
   | { readonly kind: 'drop' }
 
+/** The worker that a message came to, and what it does now. */
+interface Now {
+  readonly agentId: Id
+  readonly state: string
+  readonly currentTask: Id | null
+}
+
 /** Says what is to be done with a message; `answer` bodies that tell a state are filled from `now`. */
-export function routeMessage(message: Message, now: { state: string; currentTask: Id | null }): Route {
+export function routeMessage(message: Message, now: Now): Route {
   const { body } = message
   switch (body.type) {
     case 'task_assign':
       return { kind: 'run', taskId: body.task_id }
     case 'task':
-      return { kind: 'run', taskId: message.id, description: body.description }
+      return { kind: 'run', taskId: ownTaskId(message, now), description: body.description }
     case 'query':
-      return { kind: 'run', taskId: message.id, description: body.question }
+      return { kind: 'run', taskId: ownTaskId(message, now), description: body.question }
     case 'informational':
       return { kind: 'note', text: body.summary }
     case 'confirmation':
@@ -47,6 +54,11 @@ export function routeMessage(message: Message, now: { state: string; currentTask
     default:
       return unreachable(body)
   }
+}
+
+/** The task of a message that brings its own text. What was told to several agents is a task of its own for each. */
+function ownTaskId({ id, to }: Message, { agentId }: Now): Id {
+  return to === agentId ? id : idWithin(id, agentId)
 }
 
 function confirmationText(ack: Extract<MessageBody, { type: 'confirmation' }>['ack_type']): string {

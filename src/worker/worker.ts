@@ -11,7 +11,7 @@ import { claimMessage, waitForMessage } from '../store/inbox.ts'
 import { Forgotten, type Lease, LeaseLost, pulse } from '../store/lease.ts'
 import { getTask } from '../store/tasks.ts'
 import { type AttemptTools, answerAtOnce, handleMessage } from './attempt.ts'
-import { takeFromBacklog } from './backlog.ts'
+import { BacklogLook } from './backlog.ts'
 import type { Control } from './control.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -84,7 +84,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     // A beat after the lease was given up would look like a lost lease.
     ending.abort()
     await heart
-    const leave = () => leaveTown(lease, 'the worker ended')
+    const leave = () => leaveTown(lease, 'the worker ended', { keepRecord: end === 'restarted' })
     const givenBack = await redis.until(AbortSignal.timeout(PARTING_MS))(leave)
     lifecycle.enter({ name: 'stopped' })
     emit({ type: 'stopped', givenBack })
@@ -106,7 +106,7 @@ async function endBadly(
   const lost = error instanceof LeaseLost
   const forgotten = error instanceof Forgotten
   if (lost) emit({ type: 'lease-lost' })
-  if (forgotten) emit({ type: 'forgotten' })
+  if (forgotten) emit({ type: 'forgotten', why: error.why })
   control.halt(lost || forgotten ? 'lease-lost' : 'shutdown')
   await loop.catch(() => undefined)
   if (lost) return 'lease-lost'
@@ -145,13 +145,19 @@ function patientWith({ emit }: WorkerOptions, parted: AbortSignal): Patience {
   }
 }
 
-function tellEnds({ control, emit, lease }: WorkerOptions, lifecycle: Lifecycle, redis: Patience): void {
+function tellEnds(
+  { control, emit, lease, onPaused }: WorkerOptions,
+  lifecycle: Lifecycle,
+  redis: Patience,
+): void {
   const once = { once: true }
   const { draining, halting } = control
   draining.addEventListener(
     'abort',
     () => {
       emit({ type: 'draining', why: String(draining.reason) })
+      // A run that a pause has stopped could never end.
+      onPaused(false)
       if (lifecycle.phase.name !== 'working') return
       const state = {
         state: 'draining',
@@ -183,12 +189,17 @@ function loopTools(
   const { lease, blocking, control, emit, bell } = options
   const { lifecycle } = attempt
   const between = redis.until(control.draining)
+  const backlog = new BacklogLook(lease, options.attempt.role)
+  let rounds = 0
   return {
     inspect: options.inspect,
-    claim: () => between(() => claimMessage(lease)),
+    claim: async () => {
+      const claim = await between(() => claimMessage(lease, rounds))
+      if ('rounds' in claim) rounds = claim.rounds
+      return claim
+    },
     handle: (claimed) => handleMessage(claimed, attempt),
-    fetchWork: async () =>
-      options.claimBacklog && (await between(() => takeFromBacklog(lease, options.attempt.role))),
+    fetchWork: async () => options.claimBacklog && (await between(() => backlog.take())),
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
     },

@@ -212,6 +212,21 @@ describe('an interrupt', () => {
     expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'went on' })
   })
 
+  it('is over with a drain, which waits for the run', async () => {
+    const { town, agents } = await scene()
+    const daemon = await town.worker('--cli', 'fake', '--pause-signal', 'SIGSTOP')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await set(town, { state: 'paused' })
+    const stopped = async () => /\) T /.test(await readFile(`/proc/${run.hello.pid}/stat`, 'utf8'))
+    await until(stopped, 'it is stopped')
+    daemon.signal('SIGTERM')
+    await run.stdout('ok')
+    await run.exit(0)
+    expect(await daemon.exit).toBe(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'ok' })
+  })
+
   it('does not keep a stopped run from being ended', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', '--pause-signal', 'SIGSTOP')
@@ -338,6 +353,89 @@ describe('a daemon with several agents', () => {
     })
     expect(await agentOf(town, 'worker-1')).toMatchObject({ state: 'stopped' })
     await expect(agentOf(town, 'worker-3')).rejects.toThrow(/No agent/)
+  })
+})
+
+describe('what somebody else wrote into the records', () => {
+  it('a task state that is no end gives way to the result of the run', async () => {
+    const { town, agents } = await scene()
+    await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await (await town.redis()).hset(town.keys.task(id), 'state', 'pending')
+    await run.stdout('THE RESULT')
+    await run.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'THE RESULT' })
+    expect(await agentOf(town)).toMatchObject({ tasksCompleted: 1 })
+  })
+
+  it('the end of a query that its own CLI wrote is what the asker is told', async () => {
+    const { town, agents } = await scene()
+    await town.worker('--cli', 'fake')
+    const asker = newId()
+    const id = await push(town, { type: 'query', question: 'why?' }, asker)
+    const run = await agents.next()
+    await (await town.redis()).hset(town.keys.task(id), { state: 'completed', result: 'BY THE CHILD' })
+    await run.exit(1)
+    expect(await answersTo(town, asker)).toMatchObject([
+      { body: { type: 'informational', summary: 'BY THE CHILD' }, correlationId: id },
+    ])
+  })
+
+  it('an agent record without id is put right, and the worker goes on', async () => {
+    const { town, agents } = await scene()
+    await town.worker('--cli', 'fake')
+    const { id } = await agentOf(town)
+    const redis = await town.redis()
+    await redis.hdel(town.keys.agent(id).record, 'id')
+    await until(async () => (await redis.hget(town.keys.agent(id).record, 'id')) === id, 'the id is back')
+    await assign(town, 'x')
+    await (await agents.next()).exit(0)
+  })
+
+  it('a second agent of the name is told', async () => {
+    const { town } = await scene()
+    const first = await town.worker('--cli', 'fake')
+    first.signal('SIGTERM')
+    await first.exit
+    const [redis, twin] = [await town.redis(), newId()]
+    await redis.hset(town.keys.agent(twin).record, { id: twin, name: 'Worker-1', state: 'stopped', cli: 'x' })
+    await redis.rpush(town.keys.agent(twin).inbox, 'waits')
+    const daemon = await town.worker('--cli', 'fake')
+    await daemon.says(new RegExp(`another agent is named worker-1 too: ${twin}, stopped, 1 waiting`))
+  })
+
+  it('a restart by tt beside it ends the worker, and the record is left to the other one', async () => {
+    const { town, agents } = await scene()
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await run.stdout('ok')
+    await run.exit(0)
+    await ended(town, id)
+    await set(town, { state: 'idle', rounds_completed: '0' })
+    expect(await daemon.exit).toBe(0)
+    expect(daemon.stderr()).toMatch(/draining \(tt restart has started another worker for this agent\)/)
+    expect(await agentOf(town)).toMatchObject({ state: 'idle' })
+  })
+
+  it('a queue that is no list is trouble, and over when it is put right', async () => {
+    const { town, agents } = await scene()
+    const daemon = await town.worker('--cli', 'fake')
+    const { inbox } = town.keys.agent((await agentOf(town)).id)
+    const redis = await town.redis()
+    await redis.set(inbox, 'no list')
+    await daemon.says(/The queue cannot be read: WRONGTYPE/)
+    expect(await agentOf(town)).toMatchObject({
+      state: 'error',
+      lastError: expect.stringContaining('WRONGTYPE'),
+    })
+    await redis.del(inbox)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await run.stdout('ok')
+    await run.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed' })
   })
 })
 

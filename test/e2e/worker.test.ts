@@ -79,7 +79,7 @@ describe('a task', () => {
     const { town, agents } = await scene({ table: 'prompt = "argument"' })
     await town.worker('--cli', 'fake')
     for (const letter of ['a', 'b', 'c']) {
-      await push(town, { type: 'informational', summary: letter.repeat(50_000) })
+      await push(town, { type: 'informational', summary: letter.repeat(15_000) })
     }
     const promptOf = async (description: string, answer: string) => {
       const id = await assign(town, description)
@@ -90,8 +90,8 @@ describe('a task', () => {
       return run.hello.argv.at(-1) ?? ''
     }
     const first = await promptOf('Do X', 'ok')
-    expect(first).toMatch(/- a{50000}\n- b{50000}\n- \(1 newer message does not fit .*\n\n# Task\n\nDo X$/)
-    expect(await promptOf('Do Y', 'ok')).toMatch(/- c{50000}\n\n# Task\n\nDo Y$/)
+    expect(first).toMatch(/- a{15000}\n- b{15000}\n- \(1 newer message does not fit .*\n\n# Task\n\nDo X$/)
+    expect(await promptOf('Do Y', 'ok')).toMatch(/- c{15000}\n\n# Task\n\nDo Y$/)
     expect(await promptOf('Do Z', 'ok')).toBe('Do Z')
     await push(town, { type: 'informational', summary: 'kept' })
     expect(await ended(town, await assign(town, 'x'.repeat(200_000)))).toMatchObject({

@@ -1,4 +1,9 @@
+import { appendFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { SUPERVISOR_ID } from '../../src/domain/ids.ts'
+import { encodeMessage, newMessage } from '../../src/domain/message.ts'
+import { FAKE_AGENT } from '../rig/fake-agent.ts'
 import { type TtTown, useTtTowns } from '../rig/tt.ts'
 import { until } from '../rig/until.ts'
 
@@ -33,6 +38,28 @@ describe('tt interrupt', () => {
       await run.exit(0)
     }
     await town.ttSays(['task', 'show', id], /State: Completed/)
+  })
+
+  it('hides nothing that comes the moment after: a ping is answered, a task is counted', async () => {
+    const town = await newTown()
+    const daemon = await town.worker()
+    const { inbox } = await town.keysOf('worker-1')
+    await town.tt('interrupt', 'worker-1')
+    // The wait that was open at the interrupt takes it.
+    const createdAt = new Date().toISOString()
+    const ping = {
+      from: SUPERVISOR_ID,
+      to: await town.idOf('worker-1'),
+      body: { type: 'ping' },
+      createdAt,
+    } as const
+    await town.redis.rpush(inbox, encodeMessage(newMessage(ping)))
+    const id = await town.assign('worker-1', 'x')
+    await daemon.says(/paused: no task is taken/)
+    await town.ttSays(['inbox', 'supervisor'], /pong|Pong/)
+    await town.ttSays(['inbox', 'worker-1'], /1 messages/)
+    expect(await town.tt('task', 'show', id)).toContain('State: Assigned')
+    expect(town.agents.started).toBe(0)
   })
 
   it('during a run lets it end with its result, and nothing else is taken', async () => {
@@ -183,6 +210,30 @@ describe('tt restart', () => {
 })
 
 describe('tt prune', () => {
+  it('of a worker whose CLI is missing costs no task: it comes back with its queue', async () => {
+    const town = await newTown()
+    const program = join(town.root, 'later')
+    await appendFile(
+      join(town.root, 'tinytown.toml'),
+      `\n[agent_clis.later]\nname = "later"\ncommand = ${JSON.stringify(program)}\npass_env = ["FAKE_AGENT_SOCKET"]\n`,
+    )
+    const daemon = await town.worker('--cli', 'later')
+    const id = await town.assign('worker-1', 'precious')
+    await until(
+      async () => (await town.redis.exists((await town.keysOf('worker-1')).spareInbox)) === 1,
+      'it is put by',
+    )
+    expect(await town.tt('prune')).toMatch(/Removed worker-1 .* - Error/)
+    await daemon.says(/pruned while its CLI was missing[\s\S]*registered as worker-1/)
+    await town.ttSays(['inbox', 'worker-1'], /1 messages/)
+    await writeFile(program, `#!/bin/sh\nexec ${FAKE_AGENT}\n`, { mode: 0o755 })
+    const run = await town.agents.next()
+    expect(run.hello.prompt).toBe('precious')
+    await run.stdout('ok\n')
+    await run.exit(0)
+    await town.ttSays(['task', 'show', id], /State: Completed/)
+  })
+
   it('removes a stopped worker, and its name can start again', async () => {
     const town = await newTown()
     const daemon = await town.worker()

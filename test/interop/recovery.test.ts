@@ -34,14 +34,27 @@ async function deadWorker(town: TtTown): Promise<{ inHand: string; waiting: stri
   return { inHand, waiting }
 }
 
+/** Makes the last sign of life as old as one of a dead agent, and waits for the next one. */
+async function agesAndLivesAgain(town: TtTown, name: string): Promise<void> {
+  const { record } = await town.keysOf(name)
+  const old = new Date(Date.now() - 10 * 60_000).toISOString()
+  await town.redis.hset(record, 'last_heartbeat', old)
+  await until(
+    async () => (await town.redis.hget(record, 'last_heartbeat')) !== old,
+    'it shows a sign of life',
+  )
+}
+
 describe('tt recover', () => {
   it('leaves an idle and a busy worker alone', async () => {
     const town = await newTown()
-    await town.worker()
+    await town.worker('--lease-ms', '3000')
     const nothing = 'No orphaned agents found (1 agents checked)'
+    await agesAndLivesAgain(town, 'worker-1')
     expect(await town.tt('recover')).toContain(nothing)
     await town.assign('worker-1', 'x')
     const run = await town.agents.next()
+    await agesAndLivesAgain(town, 'worker-1')
     expect(await town.tt('recover')).toContain(nothing)
     expect(await town.tt('reclaim')).toContain('No dead agents found')
     expect(await town.tt('list')).toMatch(/worker-1 .* - Working$/m)

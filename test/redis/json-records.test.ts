@@ -183,6 +183,47 @@ describe('records as JSON strings', () => {
   })
 })
 
+describe('the members of a JSON record that nobody here knows', () => {
+  const STRANGE = {
+    labels: [],
+    nothing: {},
+    quota: 1234567890123456,
+    price: 0.1234567890123456,
+    deep: { list: [[], {}, { a: 'br"ack}et]s\\\\' }], big: 9007199254740991 },
+    'key "with" \\ marks': 'ü—\u0000',
+    flag: true,
+    none: null,
+  }
+
+  it('stay as they stand through every write, in their order', async () => {
+    const lease = await register()
+    const text = await here.redis.get(lease.agent.record)
+    const before = `{ "strange" : ${JSON.stringify(STRANGE, null, 2)},\n ${JSON.stringify(STRANGE).slice(1, -1)} , ${text?.slice(1)}`
+    await here.redis.set(lease.agent.record, before)
+    const { digest, taskId } = await startOne(lease)
+    await settleTask(lease, {
+      digest,
+      taskId,
+      settleId: newId(),
+      state: 'completed',
+      result: 'ok',
+      extras: {},
+      ...END,
+    })
+    await pulse(lease, { state: 'idle', taskId: null, alive: true })
+    await leaveTown(lease, 'bye')
+    const after = await here.redis.get(lease.agent.record)
+    expect(JSON.parse(after ?? '')).toMatchObject({
+      strange: STRANGE,
+      ...STRANGE,
+      state: 'stopped',
+      tasks_completed: 1,
+    })
+    expect(after).toContain('"quota": 1234567890123456')
+    expect(Object.keys(JSON.parse(after ?? '')).slice(0, 3)).toEqual(['strange', 'labels', 'nothing'])
+  })
+})
+
 describe('a key that is no record', () => {
   it.each([
     ['a text that is no JSON', 'oops', 'text that is no JSON object'],

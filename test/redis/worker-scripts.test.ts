@@ -10,53 +10,15 @@ import {
   setAgentState,
 } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
-import { acknowledgeMessage, type Claimed, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
-import { type Lease, pulse } from '../../src/store/lease.ts'
-import {
-  assignTask,
-  getTask,
-  releaseTask,
-  type Settlement,
-  settleTask,
-  startTask,
-} from '../../src/store/tasks.ts'
+import { acknowledgeMessage, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
+import { pulse } from '../../src/store/lease.ts'
+import { assignTask, getTask, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
+import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
 
 const here = useTown()
 
-async function register(name = 'worker-1'): Promise<Lease> {
-  const who = { name, cli: 'demo', role: 'backend', leaseMs: 30_000, extra: { host: 'box', pid: 42 } }
-  const registered = await registerAgent(here.redis, here.town, who)
-  if (registered.kind !== 'registered') throw new Error(`the name is held by ${registered.host}`)
-  await setAgentState(registered.lease, { state: 'idle', message: 'ready' })
-  return registered.lease
-}
-
-async function assign(lease: Lease, description = 'Do X') {
-  const task = { description, tags: ['a'], priority: 'normal' } as const
-  return (await assignTask(here.redis, here.town, lease.agentId, task)).taskId
-}
-
-async function claimed(lease: Lease): Promise<Claimed> {
-  const claim = await claimMessage(lease)
-  if (claim.kind !== 'message') throw new Error(`claimed nothing: ${claim.kind}`)
-  return claim
-}
-
-async function claimAndStart(lease: Lease, taskId: string, startId = newId()) {
-  const { raw, digest } = await claimed(lease)
-  return { raw, digest, started: await startTask(lease, { digest, taskId, startId, cli: 'demo' }) }
-}
-
-function settlement(digest: string, taskId: string, change: Partial<Settlement> = {}): Settlement {
-  const fixed = {
-    notesUsed: 0,
-    extras: { toolCalls: 2, attempts: 1 },
-    eventMessage: 'done',
-    activity: 'completed',
-  }
-  return { digest, taskId, settleId: newId(), state: 'completed', result: 'ok', ...fixed, ...change }
-}
+const { register, assign, claimed, claimAndStart } = useWorker(here)
 
 describe('registering', () => {
   it('writes a record that tt can read', async () => {

@@ -8,6 +8,9 @@ import { type Deferred, deferred } from '../../src/base/deferred.ts'
 
 const PROGRAM = fileURLToPath(new URL('./fake-agent-program.mjs', import.meta.url))
 
+/** The command that starts a fake agent. */
+export const FAKE_AGENT = `${process.execPath} ${PROGRAM}`
+
 /** What a fake agent says of itself when it starts. */
 interface Hello {
   readonly pid: number
@@ -122,7 +125,7 @@ export async function listenForFakeAgents(): Promise<FakeAgents> {
   await new Promise<void>((resolve) => server.listen(path, resolve))
   return {
     toml: (extra = '') =>
-      `[agent_clis.fake]\ncommand = ${JSON.stringify(`${process.execPath} ${PROGRAM}`)}\npass_env = ["FAKE_AGENT_SOCKET"]\n${extra}\n`,
+      `[agent_clis.fake]\ncommand = ${JSON.stringify(FAKE_AGENT)}\npass_env = ["FAKE_AGENT_SOCKET"]\n${extra}\n`,
     env: { FAKE_AGENT_SOCKET: path },
     next() {
       const here = arrived.shift()

@@ -164,7 +164,7 @@ async function make(
     startTt,
     ours,
     async worker(...args) {
-      const daemon = start(['--cli', 'fake', ...args])
+      const daemon = start(args.includes('--cli') ? args : ['--cli', 'fake', ...args])
       await daemon.says(/starting -> (idle|paused|error)/)
       return daemon
     },

@@ -51,6 +51,17 @@ describe('composePrompt', () => {
 })
 
 describe('fitPrompt', () => {
+  it('cuts a note that is long by itself, and counts those that were not handed over', () => {
+    const { prompt, notesUsed } = fitPrompt(
+      { ...BARE, notes: ['x'.repeat(1_000_000)], notesLeft: 7 },
+      Number.POSITIVE_INFINITY,
+    )
+    expect(notesUsed).toBe(1)
+    expect(prompt).toMatch(/x{1000} \[… cut: this message has 1000000 bytes\]/)
+    expect(prompt).toContain('7 newer messages do not fit in here')
+    expect(bytes(prompt)).toBeLessThan(40_000)
+  })
+
   const bytes = (text: string) => Buffer.byteLength(text)
 
   it('holds all notes where there is room', () => {

@@ -31,6 +31,8 @@ describe('a verdict', () => {
     ['I reviewed it and it looks good', false, 'I reviewed it and it looks good'],
     ['Not approved', false, 'Not approved'],
     ['approvedly', false, 'approvedly'],
+    ['Approved? No: it has no tests', false, 'Approved? No: it has no tests'],
+    ['Approved — ship it', true, 'Approved — ship it'],
     ['', false, ''],
   ])('%j', (text, is, said) => {
     expect(hasVerdict(text)).toBe(is)
@@ -73,6 +75,11 @@ describe('endMissionTask', () => {
 
   it('does not report again what the CLI reported', async () => {
     expect(await end(WORK, settle(), { now: 'completed' })).toEqual({ state: 'completed', reported: [] })
+  })
+
+  it.each(['cancelled', 'failed', 'completed'])('leaves a task alone that is %s by now', async (now) => {
+    for (const state of ['completed', 'failed'])
+      expect(await end(WORK, settle({ state, reason: 'exit' }), { now })).toEqual({ state, reported: [] })
   })
 
   it('leaves work running when it cannot be reported, and says why', async () => {

@@ -23,7 +23,8 @@ vi.mock('../../src/base/clock.ts', async (original) => ({
 beforeEach(() => void slept.splice(0))
 
 const NOT_INSTALLED: Trouble = { reason: 'not-installed', detail: 'no such program' }
-const message = (raw: string): Claim => ({ kind: 'message', raw, digest: raw })
+const message = (raw: string): Claim => ({ kind: 'message', raw, digest: raw, rounds: 0 })
+const EMPTY: Claim = { kind: 'empty', rounds: 0 }
 
 interface Script {
   /** What the claims find, in turn; then the loop is told to drain. */
@@ -51,7 +52,7 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
     claim: async () => {
       const claim = claims?.shift() as Claim | undefined
       if (!claim) control.drain('the script is over')
-      return claim ?? { kind: 'empty' }
+      return claim ?? EMPTY
     },
     handle: async ({ raw }) => {
       steps.push(`handle ${raw}`)
@@ -76,7 +77,7 @@ const typesOf = (events: readonly WorkerEvent[]) => events.map(({ type }) => typ
 
 describe('runLoop', () => {
   it('handles one message after another until it is told to drain', async () => {
-    const { end, steps, control } = await loopOn({ claims: [message('a'), { kind: 'empty' }, message('b')] })
+    const { end, steps, control } = await loopOn({ claims: [message('a'), EMPTY, message('b')] })
     expect(end).toBe('drained')
     expect(steps).toEqual(['idle', 'handle a', 'wait', 'handle b'])
     expect(control.draining.reason).toBe('the script is over')
@@ -131,7 +132,7 @@ describe('runLoop', () => {
 
 describe('runLoop with `once`', () => {
   it('ends when there is nothing more, without a wait', async () => {
-    const claims = [message('a'), message('b'), { kind: 'empty' } as const, message('c')]
+    const claims = [message('a'), message('b'), EMPTY, message('c')]
     const { end, steps } = await loopOn({ once: true, claims })
     expect(end).toBe('empty')
     expect(steps).toEqual(['idle', 'handle a', 'handle b'])
@@ -231,10 +232,20 @@ describe('runLoop in broken surroundings', () => {
 
   it('is idle again when the message that could not be started is gone', async () => {
     const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
-    const { events, steps } = await loopOn({ handled, claims: [message('a'), { kind: 'empty' }] })
+    const { events, steps } = await loopOn({ handled, claims: [message('a'), EMPTY] })
     expect(steps).toEqual(['idle', 'handle a', 'idle', 'wait'])
     expect(typesOf(events).at(-1)).toBe('surroundings-mended')
   })
+
+  it.each([{ kind: 'paused' }, { kind: 'stopping' }, { kind: 'evicted' }] satisfies Claim[])(
+    'is not called mended by a claim that found: %j',
+    async (claim) => {
+      const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
+      const { events, steps } = await loopOn({ handled, claims: [message('a'), claim] })
+      expect(steps).toEqual(['idle', 'handle a'])
+      expect(typesOf(events)).not.toContain('surroundings-mended')
+    },
+  )
 
   it('stands as broken while it waits after a hold', async () => {
     const phases: Phase[] = []
@@ -249,12 +260,43 @@ describe('runLoop in broken surroundings', () => {
   })
 })
 
+describe('runLoop with a queue that cannot be read', () => {
+  const wrongType = Object.assign(new Error('WRONGTYPE Operation against a key'), { name: 'ReplyError' })
+
+  it('is broken, waits longer from try to try, and goes on when the queue is put right', async () => {
+    let tries = 0
+    const { steps, events } = await loopOn({ claims: [message('a')] }, ({ claim }) => ({
+      claim: () => {
+        tries += 1
+        return tries <= 3 ? Promise.reject(wrongType) : claim()
+      },
+    }))
+    expect(steps).toEqual([
+      'idle',
+      'broken: The queue cannot be read: WRONGTYPE Operation against a key',
+      'handle a',
+    ])
+    expect(slept).toHaveLength(3)
+    expect(typesOf(events)).toContain('surroundings-mended')
+  })
+
+  it('ends with `once`', async () => {
+    const { end } = await loopOn({ once: true }, () => ({ claim: () => Promise.reject(wrongType) }))
+    expect(end).toBe('broken')
+  })
+})
+
+describe('runLoop with another worker of the agent', () => {
+  it('ends, and says so', async () => {
+    const { end, control } = await loopOn({ claims: [message('a'), { kind: 'restarted' }, message('b')] })
+    expect(end).toBe('restarted')
+    expect(control.draining.reason).toMatch(/tt restart/)
+  })
+})
+
 describe('runLoop with a pause', () => {
   it('says once that it is paused, looks every second, and says that it goes on', async () => {
-    const claims = [
-      ...Array.from({ length: 3 }, () => ({ kind: 'paused' }) as const),
-      { kind: 'empty' } as const,
-    ]
+    const claims = [...Array.from({ length: 3 }, () => ({ kind: 'paused' }) as const), EMPTY]
     const { steps, events } = await loopOn({ claims })
     expect(slept.map(({ ms }) => ms)).toEqual([1000, 1000, 1000])
     expect(typesOf(events)).toEqual(['state', 'state', 'paused', 'state', 'resumed'])

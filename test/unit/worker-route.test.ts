@@ -5,12 +5,11 @@ import { type Route, routeMessage } from '../../src/worker/route.ts'
 
 const TASK = newId()
 
-function routed(body: MessageBody): Route {
-  const message = {
-    ...newMessage({ from: SUPERVISOR_ID, to: newId(), body, createdAt: '2026-11-21T09:05:50Z' }),
-  }
-  const route = routeMessage({ ...message, id: 'message-1' }, { state: 'working', currentTask: TASK })
-  return route
+const AGENT = newId()
+
+function routed(body: MessageBody, { to = AGENT, agentId = AGENT } = {}): Route {
+  const message = newMessage({ from: SUPERVISOR_ID, to, body, createdAt: '2026-11-21T09:05:50Z' })
+  return routeMessage({ ...message, id: 'message-1' }, { agentId, state: 'working', currentTask: TASK })
 }
 
 describe('routeMessage', () => {
@@ -61,5 +60,15 @@ describe('routeMessage', () => {
     [{ type: 'status_response', state: 'idle' }, { kind: 'drop' }],
   ])('sends %j the way %j', (body, route) => {
     expect(routed(body)).toEqual(route)
+  })
+
+  it('makes a task for each agent of what was told to all of them, the same one at every reading', () => {
+    const body = { type: 'query', question: 'why?' } as const
+    const [one, again, other] = [AGENT, AGENT, newId()].map((agentId) =>
+      routed(body, { to: SUPERVISOR_ID, agentId }),
+    )
+    expect(one).toMatchObject({ kind: 'run', taskId: expect.stringMatching(/^[0-9a-f-]{36}$/) })
+    expect(again).toEqual(one)
+    expect(other).not.toEqual(one)
   })
 })

@@ -4,11 +4,12 @@ import { EMIT, NOW, TASK_STATE } from './shared.ts'
 
 /**
  * Moves a task from the backlog into an agent's inbox: off the list, assigned, its message pushed, in one step. A task that is
- * at its end or that has no record only leaves the list.
+ * at its end, that has no record or that a live worker runs only leaves the list, wherever it stands in it.
  *
  * KEYS: backlog, task, agent record, inbox, town events, agent events
- * ARGV: task id, agent id, message before the time, message after it, event message, allowed-from states (csv), wake channel
- * Returns: {'no-agent'} | {'taken'} (it is not in the backlog any more) | {'missing'} | {'ended', state} | {'ok'}
+ * ARGV: task id, agent id, message before the time, message after it, event message, allowed-from states (csv), wake channel,
+ *       lease key prefix, lease key suffix
+ * Returns: {'no-agent'} | {'taken'} (it is not in the backlog any more, or somebody runs it) | {'missing'} | {'ended', state} | {'ok'}
  */
 export const claimBacklog = script(
   'claim-backlog',
@@ -19,10 +20,12 @@ export const claimBacklog = script(
   `
 local agent, task = open(KEYS[3]), open(KEYS[2])
 if not agent.there then return {'no-agent'} end
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {'taken'} end
+if redis.call('LREM', KEYS[1], 0, ARGV[1]) == 0 then return {'taken'} end
 if not task.there then return {'missing'} end
 local state = task_state(task)
 if not string.find(',' .. ARGV[6] .. ',', ',' .. state .. ',', 1, true) then return {'ended', state} end
+local owner = get(task, 'assigned_to')
+if state == 'running' and owner and redis.call('EXISTS', ARGV[8] .. owner .. ARGV[9]) == 1 then return {'taken'} end
 local at = now()
 put(task, 'state', 'assigned', 'assigned_to', ARGV[2], 'updated_at', at)
 save(task)

@@ -1,29 +1,39 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
+import { MEND } from './shared.ts'
 
 /**
  * Hands over the next message: what is in flight already (a claim that was cut off, or a worker that died), else the head
  * of the urgent list, else the head of the inbox. It stays in flight until it is settled, released or put aside.
+ * What a wait took while the agent was being paused goes back: nobody would see it where it is.
  *
  * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag
- * ARGV: token
- * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty'} | {'message', raw, digest}
+ * ARGV: token, agent id, rounds that were completed when this worker looked last
+ * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds} | {'message', rounds, raw, digest}
+ *        | {'restarted'} (the rounds count from 0 again: `tt restart` has started another worker for this agent)
  */
 export const claim = script(
   'claim',
   RECORD,
+  MEND,
   `
 local lease, in_flight, urgent, inbox, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 if redis.call('GET', lease) ~= ARGV[1] then return {'lost'} end
 local agent = open(KEYS[5])
+mend(agent, ARGV[2])
 if not agent.there then return {'evicted'} end
 if redis.call('EXISTS', stop) == 1 then return {'stopping'} end
+local rounds = tonumber(get(agent, 'rounds_completed')) or 0
+if rounds < tonumber(ARGV[3]) then return {'restarted'} end
 local state = get(agent, 'state')
 if state == 'draining' then return {'stopping'} end
-if state == 'paused' then return {'paused'} end
+if state == 'paused' then
+  while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do end
+  return {'paused'}
+end
 local raw = redis.call('LINDEX', in_flight, 0)
 if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') end
 if not raw then raw = redis.call('LMOVE', inbox, in_flight, 'LEFT', 'RIGHT') end
-if not raw then return {'empty'} end
-return {'message', raw, redis.sha1hex(raw)}`,
+if not raw then return {'empty', tostring(rounds)} end
+return {'message', tostring(rounds), raw, redis.sha1hex(raw)}`,
 )

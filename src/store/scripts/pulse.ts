@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
+import { KEPT_SECONDS, LAST_REGISTRATION, MEND, NOW } from './shared.ts'
 
 /**
  * The heartbeat: renews the lease, takes it again when it ran out and nobody registered since, and, when asked, writes the sign
@@ -8,9 +8,12 @@ import { KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
  * wrote is never overwritten; a state that is not true is put right: `tt kill` and `tt resume` write one while a run is in hand, and
  * every command of `tt` writes back what it read.
  *
- * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox, receipt
+ * While the state is error a copy of what waits is kept: `tt prune` deletes an agent in this state with its queue.
+ *
+ * KEYS: lease, agent record, stop flag, current task (without one: the agent record again), owner, urgent, inbox, receipt,
+ *   spare urgent, spare inbox
  * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0', which registration it is,
- *   start id of the run in hand ('' = none)
+ *   start id of the run in hand ('' = none), agent id
  * Returns: {'lost'} | {'forgotten'} (the data is gone, or older than this registration) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
  */
 export const pulse = script(
@@ -18,6 +21,7 @@ export const pulse = script(
   NOW,
   RECORD,
   LAST_REGISTRATION,
+  MEND,
   `
 local lease, stop = KEYS[1], KEYS[3]
 local holder = redis.call('GET', lease)
@@ -28,6 +32,7 @@ if holder ~= ARGV[1] then
 end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 local agent = open(KEYS[2])
+mend(agent, ARGV[7])
 if not agent.there then return {'evicted'} end
 local task = KEYS[4] ~= KEYS[2] and open(KEYS[4]) or nil
 local stopping = redis.call('EXISTS', stop)
@@ -50,5 +55,19 @@ if ARGV[4] == '1' then
   end
 end
 save(agent)
-return {'ok', state, tostring(stopping), task_state, redis.call('LLEN', KEYS[6]), redis.call('LLEN', KEYS[7])}`,
+local function length(list)
+  local count = redis.pcall('LLEN', list)
+  return type(count) == 'number' and count or 0
+end
+for i = 6, 7 do
+  local list, spare = KEYS[i], KEYS[i + 3]
+  if ARGV[3] ~= 'error' or length(list) == 0 then
+    redis.call('DEL', spare)
+  elseif length(list) ~= length(spare) or redis.call('LINDEX', list, 0) ~= redis.call('LINDEX', spare, 0)
+    or redis.call('LINDEX', list, -1) ~= redis.call('LINDEX', spare, -1) then
+    redis.call('COPY', list, spare, 'REPLACE')
+    redis.call('EXPIRE', spare, 3600)
+  end
+end
+return {'ok', state, tostring(stopping), task_state, length(KEYS[6]), length(KEYS[7])}`,
 )

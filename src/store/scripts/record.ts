@@ -7,7 +7,8 @@ const TYPED = [
 
 /**
  * An agent or a task in either of its forms: a hash, as Tinytown 0.10 stores it, or a JSON string, as its guide documents it.
- * A record stays in the form in which it was found.
+ * A record stays in the form in which it was found. The members of a JSON record that are not written stay as they stand, in
+ * their order: what cjson reads and writes again has lost digits of long numbers and the lists that are empty.
  *
  * open(key, form of a new one) -> record: `there` (it has an id), `broken` (the type of a key that is no record)
  * get(record, field) -> text or nil
@@ -18,15 +19,52 @@ const TYPED = [
 export const RECORD = `
 local typed = {${TYPED.map((field) => `${field} = true`).join(', ')}}
 
+-- Where a JSON text that begins at from ends; the whole text was read by cjson before, so it is well-formed.
+local function json_end(text, from)
+  local first = string.sub(text, from, from)
+  if first ~= '"' and first ~= '{' and first ~= '[' then return (string.find(text, '[%s,}%]]', from) or #text + 1) - 1 end
+  local depth, at = 0, from
+  while true do
+    at = string.find(text, '["{}%[%]]', at)
+    local mark = string.sub(text, at, at)
+    if mark == '"' then
+      at = string.find(text, '["\\\\]', at + 1)
+      while string.sub(text, at, at) ~= '"' do at = string.find(text, '["\\\\]', at + 2) end
+    else
+      depth = depth + ((mark == '{' or mark == '[') and 1 or -1)
+    end
+    if depth == 0 then return at end
+    at = at + 1
+  end
+end
+
+-- The members of a JSON object: their names in order, and the JSON text of each.
+local function members(text)
+  local names, raw = {}, {}
+  local at = string.find(text, '["}]')
+  while at and string.sub(text, at, at) == '"' do
+    local name_end = json_end(text, at)
+    local name = cjson.decode('[' .. string.sub(text, at, name_end) .. ']')[1]
+    local from = string.find(text, '[^%s:]', name_end + 1)
+    local to = json_end(text, from)
+    if raw[name] == nil then names[#names + 1] = name end
+    raw[name] = string.sub(text, from, to)
+    at = string.find(text, '["}]', to + 1)
+  end
+  return names, raw
+end
+
 local function open(key, form)
   local kind = redis.call('TYPE', key).ok
-  local record = {key = key, form = kind == 'none' and (form or 'hash') or kind, fields = {}}
+  local record = {key = key, form = kind == 'none' and (form or 'hash') or kind, names = {}, raw = {}}
   if kind == 'hash' then
     record.there = redis.call('HEXISTS', key, 'id') == 1
   elseif kind == 'string' then
-    local readable, fields = pcall(cjson.decode, redis.call('GET', key))
-    if readable and type(fields) == 'table' then
-      record.form, record.fields, record.there = 'json', fields, type(fields.id) == 'string'
+    local text = redis.call('GET', key)
+    if pcall(cjson.decode, text) and string.find(text, '^%s*{') then
+      record.form = 'json'
+      record.names, record.raw = members(text)
+      record.there = string.sub(record.raw.id or '', 1, 1) == '"'
     else
       record.broken = 'text that is no JSON object'
     end
@@ -36,15 +74,14 @@ local function open(key, form)
   return record
 end
 
-local function text_of(value)
-  if value == nil or value == cjson.null then return nil end
-  if type(value) ~= 'table' then return tostring(value) end
-  return next(value) == nil and '[]' or cjson.encode(value)
+local function text_of(raw)
+  if raw == nil or raw == 'null' then return nil end
+  return string.sub(raw, 1, 1) == '"' and cjson.decode('[' .. raw .. ']')[1] or raw
 end
 
 local function get(record, field)
   if record.form == 'hash' then return redis.call('HGET', record.key, field) or nil end
-  return text_of(record.fields[field])
+  return text_of(record.raw[field])
 end
 
 local function put(record, ...)
@@ -53,13 +90,13 @@ local function put(record, ...)
   record.changed = true
   for i = 1, #pairs_given, 2 do
     local field, value = pairs_given[i], tostring(pairs_given[i + 1])
-    local readable, content = pcall(cjson.decode, value)
-    if typed[field] and readable then
-      record.fields[field] = content
+    if record.raw[field] == nil then record.names[#record.names + 1] = field end
+    if typed[field] and pcall(cjson.decode, '[' .. value .. ']') then
+      record.raw[field] = value
     else
       -- Times of a JSON record end in Z, those of a hash in +00:00 (Tinytown, migration.rs).
       if string.find(field, '_at$') or field == 'last_heartbeat' then value = string.gsub(value, '%+00:00$', 'Z') end
-      record.fields[field] = value
+      record.raw[field] = cjson.encode(value)
     end
   end
 end
@@ -67,27 +104,33 @@ end
 local function drop(record, ...)
   if record.form == 'hash' then return redis.call('HDEL', record.key, ...) end
   record.changed = true
-  for _, field in ipairs({...}) do record.fields[field] = nil end
+  for _, field in ipairs({...}) do
+    record.raw[field] = nil
+    for i = #record.names, 1, -1 do
+      if record.names[i] == field then table.remove(record.names, i) end
+    end
+  end
 end
 
 local function add(record, field, by)
   if record.form == 'hash' then return redis.call('HINCRBY', record.key, field, by) end
   local sum = (tonumber(get(record, field)) or 0) + by
-  put(record, field, sum)
+  put(record, field, string.format('%.0f', sum))
   return sum
 end
 
 local function save(record)
   if record.form ~= 'json' or not record.changed then return end
-  -- An empty list comes out of cjson as an empty object; a quotation mark inside a text would stand behind a backslash.
-  redis.call('SET', record.key, (string.gsub(cjson.encode(record.fields), '"tags":{}', '"tags":[]')), 'KEEPTTL')
+  local parts = {}
+  for i, name in ipairs(record.names) do parts[i] = cjson.encode(name) .. ':' .. record.raw[name] end
+  redis.call('SET', record.key, '{' .. table.concat(parts, ',') .. '}', 'KEEPTTL')
 end
 
 local function dump(record)
   if record.form == 'hash' then return redis.call('HGETALL', record.key) end
   local flat = {}
-  for field, value in pairs(record.fields) do
-    local text = text_of(value)
+  for _, field in ipairs(record.names) do
+    local text = text_of(record.raw[field])
     if text then
       flat[#flat + 1] = field
       flat[#flat + 1] = text

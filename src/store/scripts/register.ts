@@ -8,7 +8,9 @@ import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
  * A name whose agent has no record any more is given to the id that asks for it. `dead token` is the token of a holder that is
  * known to be dead: its lease is taken before it runs out.
  *
- * KEYS: lease, agent record, stop flag, names, town events, agent events, owner
+ * What was put by of the queue of an agent that was deleted in the state error comes back.
+ *
+ * KEYS: lease, agent record, stop flag, names, town events, agent events, owner, urgent, inbox, spare urgent, spare inbox
  * ARGV: token, lease ms, agent id, name, cli, role ('' = none), prefix of agent records, dead token ('' = none),
  *   form of a new record ('hash' or 'json'), then pairs of extra fields
  * Returns: {'unreadable', type of the key} | {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0', which registration of the agent it is}
@@ -41,7 +43,11 @@ local fresh = not agent.there
 if fresh then
   put(agent, 'id', id, 'agent_type', 'worker', 'created_at', at, 'tasks_completed', 0,
     'rounds_completed', 0, 'spawn_mode', 'fresh')
+  for i = 8, 9 do
+    while redis.pcall('LMOVE', KEYS[i + 2], KEYS[i], 'RIGHT', 'LEFT') do end
+  end
 end
+redis.call('DEL', KEYS[10], KEYS[11])
 put(agent, 'name', name, 'cli', cli, 'last_heartbeat', at, 'last_active_at', at)
 if get(agent, 'state') ~= 'paused' then put(agent, 'state', 'starting') end
 if role ~= '' then put(agent, 'role_id', role) end

@@ -1,6 +1,9 @@
+import { isTerminal, TASK_STATES } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, KEPT_SECONDS, NOW, TAKE, TITLE } from './shared.ts'
+import { EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+
+const OPEN = TASK_STATES.filter((state) => !isTerminal(state))
 
 /**
  * Gives a claimed message back to the head of the inbox, uncounted: the run did not fail by itself.
@@ -17,6 +20,7 @@ export const release = script(
   EMIT,
   TAKE,
   TITLE,
+  TASK_STATE,
   `
 local lease, in_flight, inbox, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local token, digest, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -28,7 +32,8 @@ local task, agent = open(KEYS[4]), open(KEYS[5])
 local raw = take(in_flight, digest)
 if raw then redis.call('LPUSH', inbox, raw) end
 redis.call('SET', receipt, release_id, 'EX', ${KEPT_SECONDS})
-if get(task, 'state') == 'running' then
+if task.there and string.find(',${OPEN.join(',')},', ',' .. task_state(task) .. ',', 1, true)
+  and (get(task, 'assigned_to') or agent_id) == agent_id then
   put(task, 'state', 'assigned', 'updated_at', at)
   drop(task, 'started_at')
   if ARGV[10] == '1' then add(task, 'attempts', -1) end

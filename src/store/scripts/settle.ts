@@ -1,16 +1,18 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TITLE } from './shared.ts'
+import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
- * else ended meanwhile (the CLI itself by \`tt task complete\`, or a cancel) keeps that end; only what is known of the run is
- * added. The state running leaves the task to be ended by somebody else. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
+ * else ended meanwhile (the CLI itself by `tt task complete`, or a cancel) keeps that end; only what is known of the run is
+ * added. One that another agent has started meanwhile is left alone; any other word that somebody wrote gives way. The state running leaves the task to be ended by somebody
+ * else. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
  *
  * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox
  * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
- *       number of notes used, reply message ('' = none), event message, activity text, then pairs of extra fields
- * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'}
+ *       number of notes used, reply message ('' = none), event message, activity text,
+ *       which end the reply tells of ('' = that of the run, else the state that was found), then pairs of extra fields
+ * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'} | {'reread', state} (nothing was written: the reply tells of another end)
  */
 export const settle = script(
   'settle',
@@ -20,6 +22,7 @@ export const settle = script(
   TAKE,
   ACTIVITY,
   TITLE,
+  TASK_STATE,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -28,23 +31,29 @@ if redis.call('GET', receipt) == settle_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[3]), open(KEYS[4])
-local found = get(task, 'state')
 local verdict = {'ok'}
-if not found then
+if not task.there then
   verdict = {'gone'}
 else
-  for i = 14, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
-  if string.find(allowed, ',' .. found .. ',', 1, true) then
-    put(task, 'updated_at', at)
-    if state ~= 'running' then put(task, 'state', state, 'result', result, 'completed_at', at) end
-    if reason ~= '' then put(task, 'reason', reason) end
-    if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
-  else
-    verdict = {'ended', found}
-  end
+  local found = task_state(task)
+  local elsewhere = found == 'running' and (get(task, 'assigned_to') or agent_id) ~= agent_id
+  if elsewhere or not string.find(allowed, ',' .. found .. ',', 1, true) then verdict = {'ended', found} end
+end
+if ARGV[11] ~= '' and verdict[1] == 'ended' and verdict[2] ~= ARGV[14] then return {'reread', verdict[2]} end
+-- Whoever cancelled a task with our script has told it.
+local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
+if task.there and verdict[2] ~= 'running' then
+  for i = 15, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
+end
+if verdict[1] == 'ok' then
+  put(task, 'updated_at', at, 'assigned_to', agent_id)
+  if state ~= 'running' then put(task, 'state', state, 'result', result, 'completed_at', at) end
+  if reason ~= '' then put(task, 'reason', reason) end
+  if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
 end
 take(in_flight, digest)
-if tonumber(ARGV[10]) > 0 then redis.call('LTRIM', notes, ARGV[10], -1) end
+-- A run that failed may have failed before it read them: told twice is better than never.
+if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})
 save(task)
 local after = 'idle'
@@ -62,9 +71,11 @@ end
 if ARGV[11] ~= '' then redis.pcall('RPUSH', KEYS[10], ARGV[11]) end
 local stands = verdict[2] or state
 local kinds = {completed = 'task_completed', failed = 'task_failed', cancelled = 'task_failed'}
-local event = {event_type = kinds[stands] or 'agent_state_changed', agent_id = agent_id,
+local event = {event_type = not is_told and kinds[stands] or 'agent_state_changed', agent_id = agent_id,
   task_id = task_id, old_state = 'Working', new_state = title(after), message = ARGV[12], timestamp = at}
-if verdict[1] == 'ended' then
+if stands == 'running' and verdict[1] == 'ended' then
+  event.message = 'the run ended, and another agent runs the task'
+elseif verdict[1] == 'ended' then
   event.message = 'the task was ' .. stands .. ' before the run ended'
 elseif reason ~= '' then
   event.reason = reason

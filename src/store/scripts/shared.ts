@@ -61,6 +61,18 @@ local function last_registration(key)
   return tonumber(count) or 0, who
 end`
 
+/**
+ * mend(agent, id): puts the id back into an agent record that has lost it alone: that one is damaged, not deleted. What a late
+ * write leaves of a deleted one has no name either.
+ */
+export const MEND = `
+local function mend(agent, id)
+  if agent.there or agent.broken or not get(agent, 'name') then return end
+  put(agent, 'id', id)
+  agent.there = true
+  save(agent)
+end`
+
 /** title(state): upstream writes the states of events with a capital. */
 export const TITLE = `
 local function title(word)

@@ -2,6 +2,10 @@ import { script } from '../script.ts'
 import { RECORD } from './record.ts'
 import { EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE } from './shared.ts'
 
+/** How many notes one prompt gets, and how many bytes of them beyond the first: chatter must not cost a task. */
+const NOTES = 100
+const NOTES_BYTES = 32 * 1024
+
 /**
  * Starts the task of a claimed message: task running, agent working, attempt counted, event written. A message that has no
  * task record of its own (task, query) brings the text to make one. A task that is at its end, or that another live worker
@@ -12,7 +16,7 @@ import { EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE } from './shared.ts'
  *       lease key prefix, lease key suffix,
  *       form of a new record ('hash' or 'json')
  * Returns: {'lost'} | {'missing'} | {'unreadable', what the key is} | {'ended', state} | {'elsewhere', agent id}
- *        | {'started', started at, attempt, #task fields, task field, value …, note …}
+ *        | {'started', started at, attempt, #task fields, notes left, task field, value …, note …}
  */
 export const start = script(
   'start',
@@ -27,6 +31,13 @@ local token, digest, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], AR
 local cli, allowed, description = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8]
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
+-- Before anything is written: a key of another type ends a script here.
+local waiting, held, size = redis.call('LRANGE', notes, 0, ${NOTES - 1}), {}, 0
+for i, note in ipairs(waiting) do
+  size = size + #note
+  if i > 1 and size > ${NOTES_BYTES} then break end
+  held[i] = note
+end
 local task, agent = open(KEYS[3], ARGV[11]), open(KEYS[4])
 if task.broken then return {'unreadable', task.broken} end
 if not task.there then
@@ -61,9 +72,8 @@ if redis.call('GET', receipt) ~= start_id then
     timestamp = at})
 end
 local fields = dump(task)
-local waiting = redis.call('LRANGE', notes, 0, -1)
-local reply = {'started', get(task, 'started_at'), get(task, 'attempts'), #fields}
+local reply = {'started', get(task, 'started_at'), get(task, 'attempts'), #fields, redis.call('LLEN', notes) - #held}
 for i = 1, #fields do reply[#reply + 1] = fields[i] end
-for i = 1, #waiting do reply[#reply + 1] = waiting[i] end
+for i = 1, #held do reply[#reply + 1] = held[i] end
 return reply`,
 )
