@@ -35,7 +35,7 @@ export async function listBacklog(redis: Redis, town: TownKeys): Promise<Backlog
 }
 
 /** What says for whom a task of the backlog is; of a long text the beginning. */
-export type BacklogTask = Pick<Task, 'id' | 'tags' | 'description'>
+type BacklogTask = Pick<Task, 'id' | 'tags' | 'description'>
 
 /** A part of the backlog. `mark` is another one when a task was added or taken; `next` is where the next part begins. */
 export interface BacklogPart {
