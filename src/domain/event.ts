@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { time } from './fields.ts'
 import type { Id } from './ids.ts'
 
 /** The words that upstream's readers know; an event with another one is invisible to them (Tinytown, events.rs). */
@@ -38,7 +39,7 @@ const event = z.looseObject({
   old_state: optional,
   new_state: optional,
   message: text,
-  timestamp: z.iso.datetime({ offset: true }),
+  timestamp: time,
   parent_agent_id: optional,
   scope: optional,
   spawn_mode: optional,
