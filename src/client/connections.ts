@@ -1,3 +1,4 @@
+import { anyOf } from '../base/abort.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Redis } from '../store/connection.ts'
 
@@ -20,7 +21,7 @@ export class Connections {
 
   /** The caller's signal and that of the close, in one. */
   until(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.closing]) : this.closing
+    return signal ? anyOf(signal, this.closing) : this.closing
   }
 
   /** A connection of its own for `work`, kept for the next one where the work ended well. */
