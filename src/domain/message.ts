@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { wellFormed } from '../base/text.ts'
+import { hasHalfCharacter, wellFormed } from '../base/text.ts'
 import { explain } from './explain.ts'
-import { id, time } from './fields.ts'
+import { id, time, WHOLE_TEXT_RULE } from './fields.ts'
 import { type Id, newId } from './ids.ts'
 
 /** Priorities as upstream writes them. `urgent` and `high` go to the head of the inbox, the others to its tail. */
@@ -102,7 +102,35 @@ export function decodeMessage(raw: string): Decoded {
 
 /** Writes a message in upstream's order of fields. Half a character becomes U+FFFD: serde would refuse the whole message. */
 export function encodeMessage(message: Message): string {
-  const whole = {
+  return JSON.stringify(onWire(message), (_, value) =>
+    typeof value === 'string' ? wellFormed(value) : value,
+  )
+}
+
+/** A message to be sent, as its receiver reads it, or why it could not. Never throws, whatever it is made of. */
+export function proofread(message: Message): Decoded {
+  const { body } = message
+  if (typeof body !== 'object' || body === null) return { ok: false, error: 'The message has no body' }
+  let raw: string
+  try {
+    raw = JSON.stringify(onWire(message))
+  } catch {
+    return { ok: false, error: 'The message is not JSON' }
+  }
+  const read = decodeMessage(raw)
+  const broken = read.ok ? brokenText(read.message.body) : undefined
+  if (broken === undefined) return read
+  return { ok: false, error: `Expected the message field ${broken} to be ${WHOLE_TEXT_RULE}` }
+}
+
+/** The field whose text holds half a character. */
+function brokenText(said: MessageBody): string | undefined {
+  const texts = Object.entries({ ...said, ...(said.type === 'confirmation' && said.ack_type) })
+  return texts.find(([, text]) => typeof text === 'string' && hasHalfCharacter(text))?.[0]
+}
+
+function onWire(message: Message): object {
+  return {
     id: message.id,
     from: message.from,
     to: message.to,
@@ -112,7 +140,6 @@ export function encodeMessage(message: Message): string {
     created_at: message.createdAt,
     correlation_id: message.correlationId ?? null,
   }
-  return JSON.stringify(whole, (_, value) => (typeof value === 'string' ? wellFormed(value) : value))
 }
 
 /** What is needed to make a message; the rest is filled in. */
