@@ -10,6 +10,7 @@ export {
   type ChannelOptions,
   type Outgoing,
   type Peeked,
+  type RedisConnection,
   type WaitOptions,
 } from './client/channel.ts'
 export type { EventStreamOptions } from './client/event-stream.ts'

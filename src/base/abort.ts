@@ -7,3 +7,16 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Prom
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
 }
+
+// What a signal follows lives as long as it does.
+const followed = new WeakMap<AbortSignal, readonly AbortSignal[]>()
+
+/**
+ * A signal that aborts when the first of `sources` does, with its reason. AbortSignal.any alone holds its sources weakly: one that
+ * nobody else holds, such as AbortSignal.timeout, would be collected and never abort.
+ */
+export function anyOf(...sources: readonly AbortSignal[]): AbortSignal {
+  const signal = AbortSignal.any([...sources])
+  followed.set(signal, sources)
+  return signal
+}

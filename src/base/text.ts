@@ -30,6 +30,16 @@ export function oneLine(text: string, maxChars = 160): string {
   return line.length <= maxChars ? line : `${cutChars(line, maxChars - 1)}…`
 }
 
+/** True when a half of a character stands alone in `text`: no UTF-8 can hold it. */
+export function hasHalfCharacter(text: string): boolean {
+  return /\p{Surrogate}/u.test(text)
+}
+
+/** The same text with U+FFFD for every half of a character that stands alone. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd')
+}
+
 /** How many single-character edits, or swaps of neighbours, turn `a` into `b`. */
 function editDistance(a: string, b: string): number {
   let before: number[] = []

@@ -1,6 +1,7 @@
 import type { AgentView } from '../client/summary.ts'
 import { type AgentWait, waitForAgent } from '../client/wait-agent.ts'
 import { type TaskLook, type TaskWait, waitForTask } from '../client/wait-task.ts'
+import * as schema from '../config/schemas.ts'
 import type { Agent } from '../domain/agent.ts'
 import type { Id } from '../domain/ids.ts'
 import { isTerminal } from '../domain/task.ts'
@@ -166,7 +167,9 @@ export function troubleOf({ agent, running }: AgentView): string | null {
   return null
 }
 
-/** How to start a worker for an agent. */
+/** How to start a worker for an agent. One that `tt` named may have a name that no worker takes. */
 export function startHint({ name, cli }: Agent): string {
+  if (!schema.agentName.safeParse(name).success)
+    return `start it with tt: no worker can be named ${JSON.stringify(summary(name))}`
   return `start it with tinytown-worker --name ${name}${cli ? ` --cli ${summary(cli, 40)}` : ''}`
 }

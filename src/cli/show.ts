@@ -10,9 +10,9 @@ import { headedTable, printable, styledState, type Terminal } from './terminal.t
 const SHOWN_ID = 8
 const SUMMARY_CHARS = 60
 
-/** The beginning of a task's id, by which it is found again. */
+/** The beginning of a task's id, by which it is found again. Events of others may hold any text in its place. */
 export function idOf(id: Id): string {
-  return id.slice(0, SHOWN_ID)
+  return summary(id.slice(0, SHOWN_ID))
 }
 
 /** A text of somebody else in one line of a table. */

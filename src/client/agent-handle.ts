@@ -4,6 +4,7 @@ import { type Id, SUPERVISOR_ID } from '../domain/ids.ts'
 import type { Message, MessageBody, Priority } from '../domain/message.ts'
 import type { Task } from '../domain/task.ts'
 import { assignTask } from '../store/tasks.ts'
+import { checkedAssignment, checkedTimeout } from './arguments.ts'
 import type { Channel, WaitOptions } from './channel.ts'
 import type { Connections } from './connections.ts'
 import type { OpenTown } from './open-town.ts'
@@ -16,6 +17,10 @@ export interface Assignment {
   readonly tags?: readonly string[]
   /** `high` and `urgent` go before what waits. Default `normal`. */
   readonly priority?: Priority
+  /** Default: a new one. */
+  readonly id?: Id
+  /** The task that this one is a part of. */
+  readonly parentId?: Id
 }
 
 /** How a message to an agent is sent. */
@@ -48,21 +53,24 @@ export class AgentHandle {
   }
 
   /**
-   * Gives the agent a task: record, message and event in one step. Returns the id of the task. Throws `not-found` when the agent
-   * was deleted, `usage` for a task without text or for the supervisor, who does none.
+   * Gives the agent a task: record, message and event in one step. Returns the id of the task. Of a whole task its id, parent, text,
+   * tags and time of making are kept; one that is there already, pending, leaves the backlog.
+   *
+   * Throws `not-found` when the agent was deleted, `usage` for a task without text or for the supervisor, who does none, `wrong-state`
+   * for a task that another agent has or that has ended.
    */
-  async assign(task: string | Assignment): Promise<Id> {
-    const {
-      description,
-      tags = [],
-      priority = 'normal',
-    } = typeof task === 'string' ? { description: task } : task
-    if (description.trim() === '')
-      throw new WorkerError('usage', 'Expected the text of the task, got nothing')
+  async assign(task: string | Assignment | Task): Promise<Id> {
+    const { id, parentId, createdAt, ...what } = checkedAssignment(task)
     if (this.id === SUPERVISOR_ID)
       throw new WorkerError('usage', 'The supervisor does no tasks: send a message instead')
-    const { redis, keys } = this.#link.open
-    return (await assignTask(redis, keys, this.id, { description, tags, priority })).taskId
+    const whole = {
+      ...what,
+      ...(id && { id }),
+      ...(parentId && { parentId }),
+      ...(createdAt && { createdAt }),
+    }
+    const { connections, open } = this.#link
+    return (await connections.run(() => assignTask(open.redis, open.keys, this.id, whole))).taskId
   }
 
   /** Sends the agent a message, from the supervisor unless told otherwise. Returns it as it was sent. */
@@ -84,17 +92,20 @@ export class AgentHandle {
 
   /**
    * Waits until the agent has nothing in hand and nothing waits for it, or has stopped, and returns its record. Woken by the town's
-   * events; a change that has none is seen within five seconds.
+   * events; a change that has none is seen within five seconds. While a worker starts or drains, what it has in hand and what waits
+   * for it counts alike. A worker that died is waited for, as another of its name takes up what it left: give a `timeoutMs`.
    *
    * Throws `agent-error` when the agent is in error, with its last error; `timeout`; `not-found` when it was deleted; and the
    * signal's reason.
    */
   async wait({ signal, timeoutMs }: WaitOptions = {}): Promise<Agent> {
+    const limit = checkedTimeout(timeoutMs)
     const { connections, open } = this.#link
     const until = connections.until(signal)
-    const limit = timeoutMs === undefined ? {} : { timeoutMs }
-    const end = await connections.spend('wait', (redis) =>
-      waitForAgent({ redis, town: open.keys, signal: until, agentId: this.id, ...limit }),
+    const end = await connections.run(() =>
+      connections.spend('wait', until, (redis) =>
+        waitForAgent({ redis, town: open.keys, signal: until, agentId: this.id, ...limit }),
+      ),
     )
     switch (end.kind) {
       case 'idle':

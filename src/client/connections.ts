@@ -1,7 +1,13 @@
+import { setMaxListeners } from 'node:events'
+import { anyOf, unlessAborted } from '../base/abort.ts'
 import { WorkerError } from '../domain/errors.ts'
+import { asUnreachable } from '../store/away.ts'
 import type { Redis } from '../store/connection.ts'
 
-/** Connections for what blocks: made when they are needed, kept for the next one, closed together. */
+/** So many connections are kept for the next wait. */
+const MOST_IDLE = 2
+
+/** What is done over a town's connections. Those for what blocks are made when they are needed and closed together. */
 export class Connections {
   readonly #connect: (purpose: string) => Promise<Redis>
   readonly #closing = new AbortController()
@@ -11,6 +17,8 @@ export class Connections {
 
   constructor(connect: (purpose: string) => Promise<Redis>) {
     this.#connect = connect
+    // Everything that waits listens to it.
+    setMaxListeners(0, this.closing)
   }
 
   /** Aborts when everything is closed. */
@@ -20,15 +28,31 @@ export class Connections {
 
   /** The caller's signal and that of the close, in one. */
   until(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.closing]) : this.closing
+    return signal ? anyOf(signal, this.closing) : this.closing
   }
 
-  /** A connection of its own for `work`, kept for the next one where the work ended well. */
-  async lend<T>(purpose: string, work: (redis: Redis) => Promise<T>): Promise<T> {
-    const redis = this.#idle.pop() ?? (await this.make(purpose))
+  /** Does `work`. Throws `closed` once everything is closed, also for what it cut off, and `redis-unreachable` when Redis is away. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    this.closing.throwIfAborted()
+    try {
+      return await work()
+    } catch (error) {
+      const lost = asUnreachable(error)
+      if (lost !== error) this.closing.throwIfAborted()
+      throw lost
+    }
+  }
+
+  /**
+   * A connection of its own for `work`, kept for the next one where the work ended well. Throws the reason of `late` when there is none
+   * by then.
+   */
+  async lend<T>(purpose: string, late: AbortSignal, work: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = this.#idle.pop() ?? (await this.#makeUntil(late, purpose))
     try {
       const result = await this.#watched(work(redis))
-      if (!this.closing.aborted) this.#idle.push(redis)
+      if (!this.closing.aborted && this.#idle.length < MOST_IDLE) this.#idle.push(redis)
+      else this.drop(redis)
       return result
     } catch (error) {
       this.drop(redis)
@@ -36,9 +60,15 @@ export class Connections {
     }
   }
 
-  /** A connection for `work` alone, closed after it: one that may still be blocked then. */
-  async spend<T>(purpose: string, work: (redis: Redis) => Promise<T>): Promise<T> {
-    const redis = await this.make(purpose)
+  async #makeUntil(signal: AbortSignal, purpose: string): Promise<Redis> {
+    const making = this.make(purpose)
+    making.then((redis) => (signal.aborted ? this.drop(redis) : undefined)).catch(() => undefined)
+    return await unlessAborted(making, signal)
+  }
+
+  /** A connection for `work` alone, closed after it: one that may still be blocked then. Throws the signal's reason when it aborts first. */
+  async spend<T>(purpose: string, signal: AbortSignal, work: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = await this.#makeUntil(signal, purpose)
     try {
       return await this.#watched(work(redis))
     } finally {

@@ -3,6 +3,7 @@ import type { Id } from '../domain/ids.ts'
 import type { Redis } from '../store/connection.ts'
 import { lastEntryId, nextEvents, type PlacedEvent } from '../store/events.ts'
 import type { TownKeys } from '../store/keys.ts'
+import { checkedId, checkedPlace } from './arguments.ts'
 import type { Connections } from './connections.ts'
 
 export interface EventStreamOptions {
@@ -21,20 +22,21 @@ export function streamEvents(
   { agentId, from, signal }: EventStreamOptions,
 ): AsyncGenerator<PlacedEvent, never, undefined> {
   const { redis, town, connections } = link
-  const stream = agentId === undefined ? town.events : town.agent(agentId).events
+  const stream = agentId === undefined ? town.events : town.agent(checkedId('agent', agentId)).events
+  const after = from === undefined ? undefined : checkedPlace(from)
   const until = connections.until(signal)
   // Asked for at once, so that nothing is missed between the call and the first step of the loop.
-  const start = from === undefined ? lastEntryId(redis, stream) : Promise.resolve(from)
+  const start = connections.run(async () => after ?? (await lastEntryId(redis, stream)))
   start.catch(() => undefined)
   return follow()
 
   async function* follow(): AsyncGenerator<PlacedEvent, never, undefined> {
     until.throwIfAborted()
-    const blocking = await connections.make('events')
+    const blocking = await connections.run(() => connections.make('events'))
     try {
-      for (let place = await start; ; ) {
+      for (let place = await unlessAborted(start, until); ; ) {
         const reading = nextEvents(blocking, stream, { from: place, blockMs: BLOCK_MS })
-        const { next, events } = await unlessAborted(reading, until)
+        const { next, events } = await connections.run(() => unlessAborted(reading, until))
         place = next
         yield* events
       }

@@ -6,7 +6,7 @@ const MOST_WAITING = 10_000
 
 /**
  * The broadcasts of a town since the subscription, oldest first: `for await (const message of subscription)`. The loop ends when
- * the subscription or its channel is closed.
+ * the subscription or its channel is closed. Of several loops each message goes to one, and the first that is left ends all.
  */
 export class Subscription implements AsyncIterable<Message>, AsyncDisposable {
   readonly #onClose: () => void
@@ -33,7 +33,7 @@ export class Subscription implements AsyncIterable<Message>, AsyncDisposable {
       this.#waiting.shift()
       this.#missed += 1
     }
-    this.#wake?.resolve()
+    this.#ring()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
@@ -49,10 +49,15 @@ export class Subscription implements AsyncIterable<Message>, AsyncDisposable {
     }
   }
 
-  async #next(): Promise<void> {
-    this.#wake = deferred()
-    await this.#wake.promise
+  /** Every reader that waits looks again. */
+  #ring(): void {
+    this.#wake?.resolve()
     this.#wake = null
+  }
+
+  #next(): Promise<void> {
+    this.#wake ??= deferred()
+    return this.#wake.promise
   }
 
   /** Hears nothing more. What came before can still be read. */
@@ -60,7 +65,7 @@ export class Subscription implements AsyncIterable<Message>, AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     this.#onClose()
-    this.#wake?.resolve()
+    this.#ring()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { unlessAborted } from '../base/abort.ts'
 import { isFolder } from '../config/folders.ts'
 import { expected, shown } from '../config/problem.ts'
@@ -6,17 +6,17 @@ import { hasPassword, redactUrl } from '../config/redis-target.ts'
 import * as schema from '../config/schemas.ts'
 import type { Agent } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
-import { parseId, RESERVED_NAMES, SUPERVISOR_ID } from '../domain/ids.ts'
 import { RECORD_FORMATS, type RecordFormat } from '../domain/record-format.ts'
-import { findAgent } from '../store/agents.ts'
 import type { PlacedEvent } from '../store/events.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { spawnAgent } from '../store/write.ts'
 import { AgentHandle } from './agent-handle.ts'
+import { checkedObject } from './arguments.ts'
 import { Channel } from './channel.ts'
 import { Connections } from './connections.ts'
 import { type Context, contextOf, requireTown } from './context.ts'
 import type { EventStreamOptions } from './event-stream.ts'
+import { findMailbox } from './find.ts'
 import { makeTown } from './make-town.ts'
 import { addressOf, type OpenTown, openTown } from './open-town.ts'
 
@@ -90,19 +90,26 @@ export class Town implements AsyncDisposable {
    * Makes a town in the folder `root`, with a tinytown.toml and `.tt/agents`, `.tt/logs` and `.tt/tasks`, and opens it. What is
    * there already stays as it is; a folder whose town has another name is refused (`config`).
    */
-  static async init(
-    root: string,
-    { env, signal, ...config }: Omit<NewTownConfig, 'root'> & OpenTownOptions,
-  ): Promise<Town> {
+  static async init(root: string, options: Omit<NewTownConfig, 'root'> & OpenTownOptions): Promise<Town> {
+    const { env, signal, ...config } = checkedObject('the options', options)
     return await Town.initWithConfig({ root, ...config }, { ...(env && { env }), ...(signal && { signal }) })
   }
 
   /** Makes a town as `init` does, from all that there is to say of it, and opens it. Throws `usage` for a value that breaks its rule. */
   static async initWithConfig(config: NewTownConfig, options: OpenTownOptions = {}): Promise<Town> {
-    const { root, name, defaultCli: cli, redisUrl, redisPersist, recordFormat } = config
+    const {
+      root,
+      name,
+      defaultCli: cli,
+      redisUrl,
+      redisPersist,
+      recordFormat,
+    } = checkedObject('the options', config)
+    checkValue('root', root, schema.text)
     checkValue('name', name, schema.townName)
     if (cli !== undefined) checkValue('defaultCli', cli, schema.text)
     if (redisUrl !== undefined) checkRedisUrl(redisUrl)
+    if (redisPersist !== undefined) checkValue('redisPersist', redisPersist, z.boolean('true or false'))
     if (recordFormat !== undefined) checkValue('recordFormat', recordFormat, schema.oneOf(RECORD_FORMATS))
     const made = await makeTown(root, { name, cli, redisUrl, redisPersist, recordFormat }, null)
     if (made.name !== name) throw otherName(made.folder, name, `${made.name} (tinytown.toml)`)
@@ -117,6 +124,7 @@ export class Town implements AsyncDisposable {
    * `not-found` where there is no town, and the `redis-…` codes when its Redis cannot be started or reached.
    */
   static async connect(root: string, options: OpenTownOptions = {}): Promise<Town> {
+    checkValue('root', root, schema.text)
     if (!isFolder(root)) throw new WorkerError('not-found', `There is no folder ${root}`)
     const context = contextAt(root, options)
     requireTown(context, 'Make one with Town.init')
@@ -166,7 +174,7 @@ export class Town implements AsyncDisposable {
     checkValue('name', name, schema.agentName)
     checkValue('cli', cli, schema.text)
     const { redis, keys } = this.#open
-    return this.#handle(await spawnAgent(redis, keys, { name, cli }))
+    return this.#handle(await this.#connections.run(() => spawnAgent(redis, keys, { name, cli })))
   }
 
   /**
@@ -175,11 +183,9 @@ export class Town implements AsyncDisposable {
    * means more than one.
    */
   async agent(reference: string): Promise<AgentHandle> {
-    const wanted = reference.trim().toLowerCase()
-    if (RESERVED_NAMES.includes(wanted) || parseId(wanted) === SUPERVISOR_ID)
-      return this.#handle(SUPERVISOR_ID)
+    checkValue('reference', reference, schema.text)
     const { redis, keys } = this.#open
-    return this.#handle((await findAgent(redis, keys, reference)).id)
+    return this.#handle((await this.#connections.run(() => findMailbox(redis, keys, reference))).id)
   }
 
   /** All agents of the town, by name. */

@@ -1,4 +1,4 @@
-import { unlessAborted } from '../base/abort.ts'
+import { anyOf, unlessAborted } from '../base/abort.ts'
 import { LONGEST_MS } from '../config/schemas.ts'
 import { decodeEvent, type TownEvent } from '../domain/event.ts'
 import type { Redis } from '../store/connection.ts'
@@ -39,7 +39,7 @@ export function limitOf({ signal, timeoutMs }: Watch): Limit {
   if (timeoutMs === undefined || timeoutMs > LONGEST_MS) return { signal, timedOut: () => false }
   const deadline = AbortSignal.timeout(timeoutMs)
   return {
-    signal: AbortSignal.any([signal, deadline]),
+    signal: anyOf(signal, deadline),
     timedOut: () => deadline.aborted && !signal.aborted,
   }
 }

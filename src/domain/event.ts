@@ -1,14 +1,33 @@
 import { z } from 'zod'
+import { time } from './fields.ts'
 import type { Id } from './ids.ts'
 
 /** The words that upstream's readers know; an event with another one is invisible to them (Tinytown, events.rs). */
-export type EventType =
-  | `agent_${'state_changed' | 'spawned' | 'stopped' | 'interrupted' | 'resumed' | 'completed' | 'failed'}`
-  | `task_${'assigned' | 'completed' | 'failed' | 'delegated'}`
-  | `reviewer_${'handoff' | 'approval'}`
-  | 'conductor_escalation'
-  | `mission_${'state_changed' | 'event' | 'help_needed' | 'watch_triggered'}`
-  | `mission_work_${'promoted' | 'assigned' | 'completed' | 'blocked'}`
+export const EVENT_TYPES = [
+  'agent_state_changed',
+  'agent_spawned',
+  'agent_stopped',
+  'agent_interrupted',
+  'agent_resumed',
+  'agent_completed',
+  'agent_failed',
+  'task_assigned',
+  'task_completed',
+  'task_failed',
+  'task_delegated',
+  'reviewer_handoff',
+  'reviewer_approval',
+  'conductor_escalation',
+  'mission_state_changed',
+  'mission_event',
+  'mission_help_needed',
+  'mission_watch_triggered',
+  'mission_work_promoted',
+  'mission_work_assigned',
+  'mission_work_completed',
+  'mission_work_blocked',
+] as const
+export type EventType = (typeof EVENT_TYPES)[number]
 
 /** An event of the town stream. `data` on the wire is this object as JSON; absent fields are left out (Tinytown, events.rs). */
 export interface TownEvent {
@@ -38,7 +57,7 @@ const event = z.looseObject({
   old_state: optional,
   new_state: optional,
   message: text,
-  timestamp: z.iso.datetime({ offset: true }),
+  timestamp: time,
   parent_agent_id: optional,
   scope: optional,
   spawn_mode: optional,

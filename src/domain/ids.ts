@@ -14,18 +14,19 @@ export function newId(): Id {
   return v4()
 }
 
-/** Reads an id in any form that Tinytown reads: upper case, 32 hex digits, `urn:uuid:…`, `{…}`. Null when it is none. */
+// By its shape alone: the supervisor's id has no version digits.
+const HYPHENATED = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/**
+ * Reads an id in any form that Tinytown reads, and in no other (uuid, parser.rs): upper case, 32 hex digits, `urn:uuid:` or braces
+ * around one with hyphens. Null when it is none.
+ */
 export function parseId(text: string): Id | null {
-  const bare = text
-    .trim()
-    .toLowerCase()
-    .replace(/^urn:uuid:/, '')
-    .replace(/^\{(.*)\}$/, '$1')
-  const hyphenated = /^[0-9a-f]{32}$/.test(bare)
-    ? `${bare.slice(0, 8)}-${bare.slice(8, 12)}-${bare.slice(12, 16)}-${bare.slice(16, 20)}-${bare.slice(20)}`
-    : bare
-  // By its shape alone: the supervisor's id has no version digits.
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(hyphenated) ? hyphenated : null
+  const bare = /^(?:urn:uuid:(.{36})|\{(.{36})\})$/s.exec(text)
+  const id = bare
+    ? (bare[1] ?? bare[2] ?? '')
+    : text.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/s, '$1-$2-$3-$4-$5')
+  return HYPHENATED.test(id) ? id.toLowerCase() : null
 }
 
 // Any UUID does: ids are told apart within it.

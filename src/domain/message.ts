@@ -1,17 +1,12 @@
 import { z } from 'zod'
-import { cutChars } from '../base/text.ts'
-import { type Id, newId, parseId } from './ids.ts'
+import { hasHalfCharacter, wellFormed } from '../base/text.ts'
+import { explain } from './explain.ts'
+import { id, time, WHOLE_TEXT_RULE } from './fields.ts'
+import { type Id, newId } from './ids.ts'
 
 /** Priorities as upstream writes them. `urgent` and `high` go to the head of the inbox, the others to its tail. */
 export const PRIORITIES = ['low', 'normal', 'high', 'urgent'] as const
 export type Priority = (typeof PRIORITIES)[number]
-
-const id = z.string().transform((text, context) => {
-  const parsed = parseId(text)
-  if (parsed !== null) return parsed
-  context.addIssue({ code: 'custom', message: 'a UUID' })
-  return z.NEVER
-})
 
 const ackType = z.discriminatedUnion('type', [
   z.object({ type: z.literal('received') }),
@@ -47,7 +42,7 @@ const header = z.object({
   from: id,
   to: id,
   priority: z.enum(PRIORITIES),
-  created_at: z.iso.datetime({ offset: true, error: 'an RFC 3339 time with a zone' }),
+  created_at: time,
   correlation_id: id.nullish(),
 })
 
@@ -92,10 +87,12 @@ export function decodeMessage(raw: string): Decoded {
   } catch {
     return { ok: false, error: 'The message is not JSON' }
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { ok: false, error: 'The message is not a JSON object' }
   const head = header.safeParse(value)
-  if (!head.success) return { ok: false, error: explain(head.error, value) }
+  if (!head.success) return { ok: false, error: explain('message', head.error, value) }
   const content = body.safeParse(value)
-  if (!content.success) return { ok: false, error: explain(content.error, value) }
+  if (!content.success) return { ok: false, error: explain('message', content.error, value) }
   const { created_at: createdAt, correlation_id: correlationId, ...rest } = head.data
   return {
     ok: true,
@@ -103,17 +100,46 @@ export function decodeMessage(raw: string): Decoded {
   }
 }
 
-/** Writes a message in upstream's order of fields. */
+/** Writes a message in upstream's order of fields. Half a character becomes U+FFFD: serde would refuse the whole message. */
 export function encodeMessage(message: Message): string {
-  return JSON.stringify({
+  return JSON.stringify(onWire(message), (_, value) =>
+    typeof value === 'string' ? wellFormed(value) : value,
+  )
+}
+
+/** A message to be sent, as its receiver reads it, or why it could not. Never throws, whatever it is made of. */
+export function proofread(message: Message): Decoded {
+  const { body } = message
+  if (typeof body !== 'object' || body === null) return { ok: false, error: 'The message has no body' }
+  let raw: string
+  try {
+    raw = JSON.stringify(onWire(message))
+  } catch {
+    return { ok: false, error: 'The message is not JSON' }
+  }
+  const read = decodeMessage(raw)
+  const broken = read.ok ? brokenText(read.message.body) : undefined
+  if (broken === undefined) return read
+  return { ok: false, error: `Expected the message field ${broken} to be ${WHOLE_TEXT_RULE}` }
+}
+
+/** The field whose text holds half a character. */
+function brokenText(said: MessageBody): string | undefined {
+  const texts = Object.entries({ ...said, ...(said.type === 'confirmation' && said.ack_type) })
+  return texts.find(([, text]) => typeof text === 'string' && hasHalfCharacter(text))?.[0]
+}
+
+function onWire(message: Message): object {
+  return {
     id: message.id,
     from: message.from,
     to: message.to,
     ...message.body,
+    ...(message.body.type === 'status_response' && { current_task: message.body.current_task ?? null }),
     priority: message.priority,
     created_at: message.createdAt,
     correlation_id: message.correlationId ?? null,
-  })
+  }
 }
 
 /** What is needed to make a message; the rest is filled in. */
@@ -129,32 +155,4 @@ export interface NewMessage {
 /** Makes a message with a new id and, unless told otherwise, normal priority. */
 export function newMessage(from: NewMessage): Message {
   return { id: newId(), priority: 'normal', ...from }
-}
-
-/** What is wrong, the rule, and the value, in one sentence of bounded length. */
-function explain({ issues: [issue] }: z.ZodError, message: unknown): string {
-  if (issue === undefined || issue.path.length === 0) return 'The message is not a JSON object'
-  const path = issue.path.join('.')
-  const value = issue.path.reduce((at: unknown, key) => (at as Record<PropertyKey, unknown>)[key], message)
-  if (value === undefined) return `The message has no field ${path}`
-  return `Expected the message field ${path} to be ${ruleOf(issue)}, got ${shown(value)}`
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(cutChars(value, 80))
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
-  return String(value)
-}
-
-function ruleOf(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return issue.expected === 'object' ? 'an object' : `a ${issue.expected}`
-    case 'invalid_value':
-      return `one of ${issue.values.join(', ')}`
-    case 'invalid_union':
-      return `one of ${'options' in issue ? issue.options?.join(', ') : ''}`
-    default:
-      return issue.message
-  }
 }

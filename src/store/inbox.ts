@@ -6,6 +6,7 @@ import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
 import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
+import { clientId, unblock } from './unblock.ts'
 
 /** A claimed message: its text, and the digest of its bytes, by which it is known from now on. */
 export interface Claimed {
@@ -57,7 +58,7 @@ export async function pluckMessage(
 
 /**
  * Waits until the inbox has a message, at most `seconds` or until one of the signals aborts, on a connection of its own. What comes is in flight then and
- * the next claim hands it over, also when the reply of this wait is lost.
+ * the next claim hands it over, also when the reply of this wait is lost. A user who may not ask for CLIENT ID waits to the end.
  */
 export async function waitForMessage(
   blocking: Redis,
@@ -67,16 +68,16 @@ export async function waitForMessage(
 ): Promise<boolean> {
   if (signals.some(({ aborted }) => aborted)) return false
   const { inbox, inFlight } = lease.agent
-  const clientId = blocking.client('ID')
+  const id = clientId(blocking)
   const waited = blocking.blmove(inbox, inFlight, 'LEFT', 'RIGHT', seconds)
   // Unblocking by id gets a definite answer; closing the connection would leave open whether a message was moved.
-  const unblock = () => void clientId.then((id) => lease.redis.client('UNBLOCK', id)).catch(() => undefined)
-  for (const signal of signals) signal.addEventListener('abort', unblock, { once: true })
+  const onAbort = async () => await unblock(lease.redis, await id)
+  for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true })
   try {
     return (await waited) !== null
   } finally {
-    for (const signal of signals) signal.removeEventListener('abort', unblock)
-    await clientId.catch(() => undefined)
+    for (const signal of signals) signal.removeEventListener('abort', onAbort)
+    await id
   }
 }
 

@@ -39,6 +39,7 @@ export async function peekMail(
   agentId: Id,
   { list = 'inbox', count }: { list?: 'inbox' | 'urgent'; count?: number } = {},
 ): Promise<string[]> {
+  if (count === 0) return []
   return await redis.lrange(town.agent(agentId)[list], 0, count === undefined ? -1 : count - 1)
 }
 

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { AGENT_TYPES, type Agent, readAgentState, SPAWN_MODES } from '../domain/agent.ts'
+import { type Id, parseId } from '../domain/ids.ts'
 import { REASONS, type Reason } from '../domain/outcome.ts'
 import { readTaskState, type Task, type TaskExtras } from '../domain/task.ts'
 import { runScript } from './script.ts'
@@ -8,11 +9,12 @@ import { readRecords as readRecordsScript } from './scripts/read-records.ts'
 /** A record, whether it is a hash or a JSON string in Redis: field and value, both texts. */
 export type Fields = Readonly<Record<string, string>>
 
-/** Reads an agent record; null when it is not one (no id: a ghost that a blind write left behind). */
+/** Reads an agent record; null when it is not one (no id: a ghost that a blind write left behind). Ids are read in any form. */
 export function readAgent(fields: Fields): Agent | null {
-  if (!fields.id) return null
+  const id = idOf(fields.id)
+  if (!id) return null
   return {
-    id: fields.id,
+    id,
     name: fields.name ?? '',
     state: readAgentState(fields.state),
     cli: fields.cli ?? '',
@@ -26,8 +28,8 @@ export function readAgent(fields: Fields): Agent | null {
       roleId: fields.role_id,
       agentType: AGENT_TYPES.find((word) => word === fields.agent_type),
       spawnMode: SPAWN_MODES.find((word) => word === fields.spawn_mode),
-      parentAgentId: fields.parent_agent_id,
-      currentTask: fields.current_task,
+      parentAgentId: idOf(fields.parent_agent_id),
+      currentTask: idOf(fields.current_task),
       host: fields.host,
       pid: numberOf(fields.pid),
       workerVersion: fields.worker_version,
@@ -99,9 +101,10 @@ function notEmpty(times: Readonly<Record<string, string>>): Values {
 
 /** Reads a task record; null when it is not one. */
 export function readTask(fields: Fields): Task | null {
-  if (!fields.id) return null
+  const id = idOf(fields.id)
+  if (!id) return null
   return {
-    id: fields.id,
+    id,
     description: fields.description ?? '',
     state: readTaskState(fields.state),
     createdAt: fields.created_at ?? '',
@@ -110,9 +113,9 @@ export function readTask(fields: Fields): Task | null {
     ...present({
       startedAt: fields.started_at,
       completedAt: fields.completed_at,
-      assignedTo: fields.assigned_to,
+      assignedTo: idOf(fields.assigned_to),
       result: fields.result,
-      parentId: fields.parent_id,
+      parentId: idOf(fields.parent_id),
     }),
     ...readExtras(fields),
   }
@@ -160,6 +163,11 @@ function readValue(text: string | undefined, kind: 'number' | 'text' | 'flag' | 
   if (kind === 'flag') return text === 'true'
   if (kind === 'reason') return REASONS.find((reason): reason is Reason => reason === text)
   return text
+}
+
+// What is no id is kept: a record that says something odd is still one.
+function idOf(text: string | undefined): Id | undefined {
+  return text === undefined ? undefined : (parseId(text) ?? text)
 }
 
 export function readTags(text: string | undefined): string[] {

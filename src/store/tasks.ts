@@ -163,6 +163,15 @@ export interface NewTask {
   readonly priority: Priority
 }
 
+/** A task that is assigned at once. */
+export interface TaskToAssign extends NewTask {
+  /** Default: a new one. A task of this id that is there already is assigned as long as nobody has it. */
+  readonly id?: Id
+  readonly parentId?: Id
+  /** RFC 3339. Default: now, by the server's clock. */
+  readonly createdAt?: string
+}
+
 /** A `task_assign` message as what stands before and after its time, which a script puts in by the server's clock. */
 export function assignmentParts(about: {
   from: Id
@@ -179,34 +188,39 @@ export function assignmentParts(about: {
   return [before, after]
 }
 
-/** Makes a task and puts it into an agent's inbox. Returns its id and how many messages wait there now. */
+/**
+ * Makes a task and puts it into an agent's inbox. Returns its id and how many messages wait there now. Throws `not-found` when the
+ * agent's record is gone, `wrong-state` for a task that somebody has or had, `config` when its key holds something else.
+ */
 export async function assignTask(
   redis: Redis,
   town: TownKeys,
   agentId: Id,
-  task: NewTask,
+  task: TaskToAssign,
 ): Promise<{ taskId: Id; agentState: string; waiting: number }> {
-  const taskId = newId()
+  const taskId = task.id ?? newId()
   const agent = town.agent(agentId)
   const message = assignmentParts({ from: SUPERVISOR_ID, to: agentId, taskId, priority: task.priority })
   const end = task.priority === 'high' || task.priority === 'urgent' ? 'head' : 'tail'
-  const keys = [agent.record, town.task(taskId), agent.inbox, town.events, agent.events]
-  const args = [
-    agentId,
-    taskId,
-    task.description,
-    JSON.stringify(task.tags),
-    ...message,
-    end,
-    'task assigned',
-    town.recordFormat,
-    agent.wake,
-  ]
-  const [kind, agentState = '', waiting = '0'] = texts(await runScript(redis, assignScript, keys, args))
-  // `exists`: the reply got lost and the client sent the script again. The id is new, so the task is this one.
-  if (kind !== 'ok' && kind !== 'exists')
-    throw new WorkerError('not-found', `The agent ${agentId} is not in town ${town.town} any more`)
-  return { taskId, agentState, waiting: Number(waiting) }
+  const keys = [agent.record, town.task(taskId), agent.inbox, town.events, agent.events, town.backlog]
+  const what = [agentId, taskId, task.description, JSON.stringify(task.tags), ...message, end]
+  const about = [task.parentId ?? '', task.createdAt ?? '', task.id === undefined ? '1' : '0']
+  const args = [...what, 'task assigned', town.recordFormat, agent.wake, ...about]
+  const [kind, first = '', second = ''] = texts(await runScript(redis, assignScript, keys, args))
+  switch (kind) {
+    // `exists`: it is in the agent's hands, or the reply got lost and the client sent the script again.
+    case 'ok':
+    case 'exists':
+      return { taskId, agentState: first, waiting: Number(second) }
+    case 'taken':
+      throw new WorkerError('wrong-state', `The task ${taskId} is ${first}${second && `, by ${second}`}`, {
+        remedy: 'Only a task that nobody has yet can be assigned',
+      })
+    case 'unreadable':
+      throw new WorkerError('config', `The key ${town.task(taskId)} holds no record: ${first}`)
+    default:
+      throw new WorkerError('not-found', `The agent ${agentId} is not in town ${town.town} any more`)
+  }
 }
 
 /** What a cancel came to: `ended` says in which state the task was already. */

@@ -1,3 +1,4 @@
+import { anyOf } from '../base/abort.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import { messageOf } from '../domain/errors.ts'
@@ -227,7 +228,7 @@ async function runTask(
     return { outcome: { kind: 'failed', reason: 'bad-task', detail, facts }, notesUsed: 0 }
   }
   const { prompt, notesUsed } = promptOf(work, tools)
-  const end = AbortSignal.any([cancelled, tools.control.halting])
+  const end = anyOf(cancelled, tools.control.halting)
   const [outcome, cliVersion] = await Promise.all([
     tools.run({ taskId: task.id, attempt: number, prompt, end }),
     tools.cliVersion(end),

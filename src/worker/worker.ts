@@ -1,4 +1,4 @@
-import { unlessAborted } from '../base/abort.ts'
+import { anyOf, unlessAborted } from '../base/abort.ts'
 import type { Bell } from '../base/bell.ts'
 import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
@@ -74,7 +74,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     signal: ending.signal,
   })
   const parting = partFromAbsentRedis(options, lifecycle, {
-    ending: AbortSignal.any([control.draining, ending.signal]),
+    ending: anyOf(control.draining, ending.signal),
     over: over.signal,
     parted,
   })
@@ -251,7 +251,7 @@ async function answers(redis: Redis, signal: AbortSignal): Promise<boolean> {
     () => true,
     () => false,
   )
-  const late = sleep(PING_MS, AbortSignal.any([patience.signal, signal])).then(() => false)
+  const late = sleep(PING_MS, patience.signal, signal).then(() => false)
   const answered = await Promise.race([pong, late])
   patience.abort()
   return answered

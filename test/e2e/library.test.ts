@@ -73,6 +73,12 @@ describe('the package as it is installed', () => {
     },
   )
 
+  it('brings the page that its declarations name', async () => {
+    const packed = join(folder, 'node_modules', 'tinytown-worker')
+    expect(await readFile(join(packed, 'dist', 'src', 'index.d.ts'), 'utf8')).toContain('docs/library.md')
+    expect(await readFile(join(packed, 'docs', 'library.md'), 'utf8')).toMatch(/^# The library/)
+  })
+
   it('lets nothing else in', async () => {
     const code = "await import('tinytown-worker/dist/src/cli/main.js')"
     const refused = await run(process.execPath, ['--input-type=module', '-e', code], {

@@ -14,8 +14,10 @@ import {
 } from '../../src/domain/message.ts'
 import { newTask, type Task } from '../../src/domain/task.ts'
 import { fieldOf } from '../../src/store/events.ts'
+import { takeMessage } from '../../src/store/receive.ts'
 import { agent, task } from '../rig/arbitraries.ts'
-import { useTown } from '../rig/redis.ts'
+import { collectGarbage } from '../rig/garbage.ts'
+import { connectAs, startTestRedis, useTown } from '../rig/redis.ts'
 import { until } from '../rig/until.ts'
 
 const here = useTown()
@@ -35,8 +37,8 @@ afterEach(async () => {
   )
 })
 
-function open(recordFormat: 'hash' | 'json' = 'hash'): Channel {
-  const made = new Channel(here.redis, here.town.town, { recordFormat })
+function open(recordFormat: 'hash' | 'json' = 'hash', redis = here.redis): Channel {
+  const made = new Channel(redis, here.town.town, { recordFormat })
   channels.push(made)
   return made
 }
@@ -80,11 +82,57 @@ describe('a channel', () => {
     expect(() => new Channel(prefixed, 'shop')).toThrow(/without keyPrefix, got x:/)
   })
 
-  it('leaves the connection open that it was given', async () => {
+  it('leaves the connection open that it was given, and does nothing more', async () => {
     await channel.close()
     await channel.close()
     expect(await here.redis.ping()).toBe('PONG')
-    await expect(channel.receive(AGENT, 10)).rejects.toMatchObject({ code: 'closed' })
+    for (const call of [
+      () => channel.receive(AGENT, 10),
+      () => channel.send(info('s')),
+      () => channel.inboxLen(AGENT),
+      () => channel.listTasks(),
+      () => channel.subscribe(),
+      () => channel.eventStream().next(),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: 'closed' })
+    expect(await here.redis.keys(`${here.town.base}:*`)).toEqual([])
+  })
+
+  it('tells that Redis is away by its code', async () => {
+    const path = '/nowhere/redis.sock'
+    const nobody = new Redis({ path, lazyConnect: true, maxRetriesPerRequest: 1, retryStrategy: () => 5 })
+    nobody.on('error', () => undefined)
+    const alone = open('hash', nobody)
+    try {
+      const unreachable = { code: 'redis-unreachable', message: /^Redis does not answer: / }
+      const away = { ...unreachable, message: expect.stringMatching(unreachable.message) }
+      await expect(alone.inboxLen(AGENT)).rejects.toMatchObject(away)
+      await expect(alone.waitForTask(AGENT)).rejects.toMatchObject(away)
+      await expect(alone.receive(AGENT, 10)).rejects.toMatchObject(away)
+    } finally {
+      nobody.disconnect()
+    }
+  })
+
+  it('takes an id in any form for the same mailbox and record', async () => {
+    const forms = [AGENT.toUpperCase(), `urn:uuid:${AGENT}`, `{${AGENT}}`, AGENT.replaceAll('-', '')]
+    for (const to of forms) await channel.send({ ...info(to), to })
+    await channel.sendUrgent(info('urgent'))
+    for (const [at, id] of forms.entries()) {
+      expect(await channel.inboxLen(id)).toBe(forms.length - at)
+      expect(summaryOf(await channel.tryReceive(id))).toBe(forms[at])
+    }
+    expect((await channel.receiveUrgent(AGENT.toUpperCase())).map(summaryOf)).toEqual(['urgent'])
+    const task = {
+      ...newTask({ description: 'x' }),
+      assignedTo: AGENT.toUpperCase(),
+      state: 'assigned',
+    } as const
+    await channel.setTask({ ...task, id: task.id.toUpperCase() })
+    expect(await channel.getTask(task.id.toUpperCase())).toMatchObject({ id: task.id, assignedTo: AGENT })
+    await channel.backlogPush(task.id)
+    expect(await channel.backlogRemove(task.id.toUpperCase())).toBe(true)
+    expect(await channel.readEvents({ agentId: AGENT.toUpperCase() })).toHaveLength(1)
   })
 })
 
@@ -94,6 +142,7 @@ describe('sending', () => {
     const peeked = await channel.peekInbox(AGENT)
     expect(peeked.map((one) => one.ok && summaryOf(one.message))).toEqual(['urgent', 'high', 'low', 'normal'])
     expect(await channel.peekInbox(AGENT, 1)).toHaveLength(1)
+    expect(await channel.peekInbox(AGENT, 0)).toEqual([])
     expect(await channel.inboxLen(AGENT)).toBe(4)
   })
 
@@ -175,6 +224,123 @@ describe('receiving', () => {
     await here.redis.client('PAUSE', 4000, 'ALL')
     stop.abort('enough')
     expect(await Promise.race([waiting, here.redis.ping()])).toBe('enough')
+  })
+
+  it('keeps its time while Redis is frozen, and takes nothing later', async () => {
+    const server = await startTestRedis()
+    const frozen = open('hash', server.redis)
+    try {
+      for (const blocked of [true, false]) {
+        const waiting = blocked && frozen.receive(AGENT, 300)
+        const isBlocked = async () => /cmd=blpop/.test(String(await server.redis.client('LIST')))
+        if (blocked) await until(isBlocked, 'a connection is blocked in BLPOP')
+        server.process.kill('SIGSTOP')
+        let answer: unknown = 'none yet'
+        const done = (waiting || frozen.receive(AGENT, 300)).then((message) => {
+          answer = message
+        })
+        await until(() => answer !== 'none yet', 'the time is over', 6000)
+        server.process.kill('SIGCONT')
+        await done
+        expect(answer).toBeNull()
+        await frozen.send(info('later'))
+        expect(summaryOf(await frozen.tryReceive(AGENT))).toBe('later')
+      }
+    } finally {
+      server.process.kill('SIGCONT')
+      await frozen.close()
+      await server.close()
+    }
+  })
+
+  it('keeps its time while Redis is gone', async () => {
+    const server = await startTestRedis()
+    server.redis.on('error', () => undefined)
+    const left = open('hash', server.redis)
+    const waiting = left.receive(AGENT, 300)
+    await until(
+      async () => /cmd=blpop/.test(String(await server.redis.client('LIST'))),
+      'a connection is blocked in BLPOP',
+    )
+    server.process.kill('SIGKILL')
+    let answer: unknown = 'none yet'
+    const done = waiting.then((message) => {
+      answer = message
+    })
+    try {
+      await until(() => answer !== 'none yet', 'the time is over', 6000)
+      expect(answer).toBeNull()
+    } finally {
+      await left.close()
+      server.redis.disconnect()
+      await server.close()
+      await done
+    }
+  })
+
+  it('gives back what was taken after its time', async () => {
+    await channel.send(info('one'))
+    const taker = here.redis.duplicate()
+    const late = new AbortController()
+    try {
+      await taker.ping()
+      await here.redis.config('RESETSTAT')
+      // The text is looked at, and about to be taken when the time is over.
+      await here.redis.client('PAUSE', 10_000, 'WRITE')
+      const box = { agentId: AGENT, list: 'inbox' } as const
+      const taking = expect(takeMessage(taker, here.town, box, late.signal)).rejects.toBe('late')
+      await untilBlocked('eval')
+      late.abort('late')
+      await taking
+      await here.redis.client('UNPAUSE')
+      await until(async () => /cmdstat_lpush/.test(await here.redis.info('commandstats')), 'it is put back')
+    } finally {
+      await here.redis.client('UNPAUSE')
+      taker.disconnect()
+    }
+    expect(summaryOf(await channel.tryReceive(AGENT))).toBe('one')
+  })
+
+  it.each(['-client|id', '-client|unblock'])(
+    'goes on as a user with %s, and loses nothing when it ends',
+    async (denied) => {
+      const limited = await connectAs(here, denied)
+      const own = open('hash', limited)
+      const stop = new AbortController()
+      try {
+        const waiting = own.receive(AGENT, 30_000, { signal: stop.signal })
+        const ended = expect(waiting).rejects.toBe('enough')
+        await untilBlocked('blpop')
+        stop.abort('enough')
+        await ended
+        await channel.send(info('later'))
+        expect(summaryOf(await own.receive(AGENT, 1000))).toBe('later')
+      } finally {
+        await own.close()
+        limited.disconnect()
+      }
+    },
+  )
+
+  it('warns of nothing when many wait at once, and keeps few connections', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => void warnings.push(warning)
+    process.on('warning', onWarning)
+    const receivers = async () =>
+      [...String(await here.redis.client('LIST')).matchAll(/name=tinytown-worker:receive.*cmd=(\w+)/g)].map(
+        ([, command]) => command,
+      )
+    try {
+      const all = Array.from({ length: 20 }, () => channel.receive(AGENT, 30_000))
+      const blocked = async () => (await receivers()).filter((command) => command === 'blpop').length === 20
+      await until(blocked, 'all are blocked')
+      for (let count = 0; count < 20; count += 1) await channel.send(info(String(count)))
+      expect((await Promise.all(all)).map(summaryOf).sort()).toEqual([...Array(20).keys()].map(String).sort())
+      await until(async () => (await receivers()).length <= 2, 'the others are closed')
+      expect(warnings).toEqual([])
+    } finally {
+      process.off('warning', onWarning)
+    }
   })
 
   it('ends when the channel is closed', async () => {
@@ -274,6 +440,21 @@ describe('broadcasts', () => {
     }
     expect(unreadable).toEqual(['nope'])
     expect(await channel.broadcast({ body })).toBe(0)
+  })
+
+  it('reach one of several readers each, and end for all', async () => {
+    const subscription = await channel.subscribe()
+    const heard: (string | null)[] = []
+    const read = async () => {
+      for await (const message of subscription) heard.push(summaryOf(message))
+    }
+    const readers = [read(), read(), read()]
+    for (const summary of ['one', 'two'])
+      await channel.broadcast({ body: { type: 'informational', summary } })
+    await until(() => heard.length === 2, 'both are heard')
+    await channel.close()
+    await Promise.all(readers)
+    expect(heard.sort()).toEqual(['one', 'two'])
   })
 
   it('end with the channel, after what came before', async () => {
@@ -537,6 +718,14 @@ describe('events', () => {
     for await (const placed of channel.eventStream({ from: '0-0', agentId: AGENT }))
       if (all.push(placed.event) === 3) break
     expect(all.map(({ message }) => message)).toEqual(['before', 'one', 'two'])
+  })
+
+  it('end with a time-out that nobody else holds', async () => {
+    const waiting = channel.eventStream({ signal: AbortSignal.timeout(700) }).next()
+    const ended = expect(waiting).rejects.toMatchObject({ name: 'TimeoutError' })
+    await untilBlocked('xread')
+    await collectGarbage()
+    await ended
   })
 
   it('end with the signal and with the channel', async () => {

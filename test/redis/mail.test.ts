@@ -4,11 +4,12 @@ import { decodeMessage, type Message, newMessage, type Priority } from '../../sr
 import { registerAgent } from '../../src/store/agents.ts'
 import { addToBacklog, claimBacklogTask, findInBacklog, listBacklog } from '../../src/store/backlog.ts'
 import { recentEvents } from '../../src/store/events.ts'
+import { waitForMessage } from '../../src/store/inbox.ts'
 import { townKeys } from '../../src/store/keys.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
 import { peekMail, sendMessage } from '../../src/store/mail.ts'
 import { assignTask, cancelTask, getTask, startTask } from '../../src/store/tasks.ts'
-import { useTown } from '../rig/redis.ts'
+import { connectAs, useTown } from '../rig/redis.ts'
 import { until } from '../rig/until.ts'
 
 const here = useTown()
@@ -222,5 +223,22 @@ describe('cancelling', () => {
 
   it('refuses a task that is not there', async () => {
     await expect(cancelTask(here.redis, here.town, newId(), 'no')).rejects.toThrow(/is gone in town/)
+  })
+})
+
+describe('waiting for a message', () => {
+  it('ends by itself for a user who may not ask for the number of a connection', async () => {
+    const blocking = await connectAs(here, '-client|id')
+    try {
+      const stop = new AbortController()
+      const waiting = waitForMessage(blocking, lease, 1, stop.signal)
+      await until(async () => /cmd=blmove/.test(String(await here.redis.client('LIST'))), 'it is blocked')
+      stop.abort()
+      expect(await waiting).toBe(false)
+      await sendMessage(here.redis, here.town, message('one'))
+      expect(await waitForMessage(blocking, lease, 1)).toBe(true)
+    } finally {
+      blocking.disconnect()
+    }
   })
 })

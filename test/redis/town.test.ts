@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Town } from '../../src/client/town.ts'
 import { SUPERVISOR_ID, shortId } from '../../src/domain/ids.ts'
+import { newTask } from '../../src/domain/task.ts'
 import { leaveTown, registerAgent, setAgentState } from '../../src/store/agents.ts'
 import { claimMessage } from '../../src/store/inbox.ts'
 import { type TownKeys, townKeys } from '../../src/store/keys.ts'
@@ -246,6 +247,12 @@ describe('spawning', () => {
 })
 
 describe('Town.agent', () => {
+  it('refuses what is no reference', async () => {
+    const town = await makeTown()
+    for (const nothing of [undefined, '', 5])
+      await expect(town.agent(nothing as never)).rejects.toMatchObject({ code: 'usage' })
+  })
+
   it('names the candidates of an ambiguous reference, and the agents that are there', async () => {
     const town = await makeTown()
     const one = await town.spawnAgent('worker-1', 'codex')
@@ -293,6 +300,59 @@ describe('an agent handle', () => {
     const sent = await handle.send({ type: 'ping' }, { urgent: true, correlationId: low })
     expect(await town.channel().receiveUrgent(handle.id)).toEqual([sent])
     expect(await handle.inboxLen()).toBe(2)
+  })
+
+  it.each(['hash', 'json'] as const)('assigns a whole task under its own id, as %s', async (form) => {
+    const town = await makeTown(form)
+    const handle = await town.spawnAgent('worker-1', 'codex')
+    const parentId = await handle.assign('The whole')
+    const task = newTask({
+      description: 'A part',
+      tags: ['docs'],
+      parentId,
+      createdAt: '2026-11-21T09:05:50Z',
+    })
+    expect(await handle.assign(task)).toBe(task.id)
+    expect(await handle.assign(task)).toBe(task.id)
+    expect(await handle.assign({ description: 'Another', parentId })).not.toBe(task.id)
+    const assigned = await town.channel().getTask(task.id)
+    expect(assigned).toMatchObject({
+      ...task,
+      state: 'assigned',
+      updatedAt: expect.any(String),
+      assignedTo: handle.id,
+    })
+    const waiting = await town.channel().peekInbox(handle.id)
+    const ids = waiting.map(
+      (one) => one.ok && one.message.body.type === 'task_assign' && one.message.body.task_id,
+    )
+    expect(ids.slice(0, 2)).toEqual([parentId, task.id])
+    expect(ids).toHaveLength(3)
+  })
+
+  it('assigns a task that nobody has yet, and takes it off the backlog', async () => {
+    const town = await makeTown()
+    const channel = town.channel()
+    const [one, two] = [
+      await town.spawnAgent('worker-1', 'codex'),
+      await town.spawnAgent('worker-2', 'codex'),
+    ]
+    const task = newTask({ description: 'Do X' })
+    await channel.setTask(task)
+    await channel.backlogPush(task.id)
+    expect(await one.assign({ ...task, id: task.id.toUpperCase() })).toBe(task.id)
+    expect([await channel.backlogLen(), await one.inboxLen()]).toEqual([0, 1])
+    expect(await channel.getTask(task.id)).toMatchObject({ state: 'assigned', assignedTo: one.id })
+    await expect(two.assign(task)).rejects.toMatchObject({
+      code: 'wrong-state',
+      message: `The task ${task.id} is assigned, by ${one.id}`,
+    })
+    await channel.setTask({ ...task, state: 'completed', result: 'done' })
+    await expect(one.assign(task)).rejects.toMatchObject({ code: 'wrong-state' })
+    const odd = newTask({ description: 'x' })
+    await here.redis.rpush(here.town.task(odd.id), 'x')
+    await expect(one.assign(odd)).rejects.toMatchObject({ code: 'config' })
+    expect([await one.inboxLen(), await two.inboxLen()]).toEqual([1, 0])
   })
 
   it('waits until nothing is left to do', async () => {
@@ -349,6 +409,33 @@ describe('an agent handle', () => {
     const ghost = await again.spawnAgent('worker-2', 'codex')
     await here.redis.del(here.town.agent(ghost.id).record)
     await expect(ghost.wait()).rejects.toMatchObject({ code: 'not-found' })
+  })
+})
+
+describe('a town that was closed', () => {
+  it('says so, whatever it is asked', async () => {
+    const town = await makeTown()
+    const handle = await town.spawnAgent('worker-1', 'codex')
+    await town.close()
+    for (const call of [
+      () => town.agent('worker-1'),
+      () => town.spawnAgent('worker-2', 'codex'),
+      () => town.listAgents(),
+      () => town.channel().send({ to: handle.id, body: { type: 'ping' } }),
+      () => handle.assign('Do X'),
+      () => handle.state(),
+      () => handle.wait(),
+      () => town.eventStream().next(),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('says so to what it cuts off', async () => {
+    const town = await makeTown()
+    const asked = Array.from({ length: 20 }, () => town.listAgents().catch(({ code }) => code))
+    await town.close()
+    const answers = await Promise.all(asked)
+    for (const answer of answers) expect(['closed', []]).toContainEqual(answer)
   })
 })
 

@@ -53,6 +53,15 @@ function answers(socketPath: string): Promise<boolean> {
   })
 }
 
+/** A connection of a user who may do everything but what `denied` says, such as `-client|id`. The caller closes it. */
+export async function connectAs(
+  { redis, socketPath }: Pick<TestRedis, 'redis' | 'socketPath'>,
+  denied: string,
+): Promise<Redis> {
+  await redis.acl('SETUSER', 'limited', 'reset', 'on', '>secret', '~*', '&*', '+@all', denied)
+  return new Redis({ path: socketPath, username: 'limited', password: 'secret' })
+}
+
 /** A server for the test file and a fresh town for every test. */
 export function useTown(): { redis: Redis; socketPath: string; url: string; town: TownKeys } {
   let server: TestRedis

@@ -1,11 +1,12 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { unlessAborted } from '../../src/base/abort.ts'
+import { anyOf, unlessAborted } from '../../src/base/abort.ts'
 import { type Backoff, backoffMs } from '../../src/base/backoff.ts'
 import { aborted, monotonicMs, sleep } from '../../src/base/clock.ts'
 import { deferred } from '../../src/base/deferred.ts'
 import { formatDuration, parseDuration } from '../../src/base/duration.ts'
+import { collectGarbage } from '../rig/garbage.ts'
 
 describe('backoffMs', () => {
   const plain: Backoff = { firstMs: 100, factor: 2, maxMs: 1000, jitter: 0 }
@@ -167,5 +168,35 @@ describe('unlessAborted', () => {
     await expect(waited).rejects.toThrow('over')
     late.reject(new Error('too late'))
     await new Promise(setImmediate)
+  })
+})
+
+describe('anyOf', () => {
+  it('aborts with the first of its sources, and its reason', () => {
+    const [one, two] = [new AbortController(), new AbortController()]
+    const any = anyOf(one.signal, two.signal)
+    expect(any.aborted).toBe(false)
+    two.abort('enough')
+    one.abort('later')
+    expect(any.reason).toBe('enough')
+    expect(anyOf(one.signal).reason).toBe('later')
+  })
+
+  it.each([
+    ['alone', (signal: AbortSignal) => anyOf(new AbortController().signal, signal)],
+    ['within another', (signal: AbortSignal) => anyOf(anyOf(signal), new AbortController().signal)],
+  ])('follows a source that nobody else holds, %s', async (_, follow) => {
+    const ended = aborted(follow(AbortSignal.timeout(300)))
+    await collectGarbage()
+    await ended
+  })
+
+  it('is let go with what follows it, also while a source lives on', async () => {
+    const source = new AbortController().signal
+    let made: AbortSignal | null = anyOf(source)
+    const seen = new WeakRef(made)
+    made = null
+    await collectGarbage()
+    expect([source.aborted, seen.deref()]).toEqual([false, undefined])
   })
 })

@@ -229,6 +229,15 @@ describe('a record', () => {
     expect(readTask({ description: 'x' })).toBeNull()
   })
 
+  it('that names ids in another form is read as one that names them as Tinytown does', () => {
+    const [id, other] = ['3F2C8A1E-5B7D-4C9E-9A10-6D2F4B8E7C01', '{6a03acfe-9592-4472-8c37-f19f74b61aab}']
+    const [own, bare] = [id.toLowerCase(), other.slice(1, -1)]
+    const agent = readAgent({ id, parent_agent_id: other, current_task: other })
+    expect(agent).toMatchObject({ id: own, parentAgentId: bare, currentTask: bare })
+    const task = readTask({ id, parent_id: other, assigned_to: other })
+    expect(task).toMatchObject({ id: own, parentId: bare, assignedTo: bare })
+  })
+
   it('with words that nobody knows is read as upstream reads it', () => {
     const odd = { id: 'x', state: 'flying', agent_type: 'cat', spawn_mode: 'odd', tags: '{', reason: 'mood' }
     expect(readAgent(odd)).toMatchObject({ state: 'starting' })

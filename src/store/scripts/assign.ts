@@ -1,31 +1,42 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW } from './shared.ts'
+import { EMIT, NOW, TASK_STATE } from './shared.ts'
 
 /**
- * Writes a new task and pushes its message, so that no reader sees one without the other. The message comes in two parts:
- * the server's time goes between them.
+ * Writes a task and pushes its message, so that no reader sees one without the other. The message comes in two parts: the server's
+ * time goes between them. A task that is there already is assigned when nobody has it, and leaves the backlog.
  *
- * KEYS: agent record, task, inbox, town events, agent events
+ * KEYS: agent record, task, inbox, town events, agent events, backlog
  * ARGV: agent id, task id, description, tags as JSON, message before the time, message after it, 'head' or 'tail', event message,
- *   form of a new record ('hash' or 'json'), wake channel
- * Returns: {'no-agent'} | {'exists', agent state, messages waiting} | {'ok', agent state, messages waiting}
+ *   form of a new record ('hash' or 'json'), wake channel, id of the parent task or '', time at which the task was made ('' = now),
+ *   '1' = the id is a new one: a record that is there is this task
+ * Returns: {'no-agent'} | {'unreadable', what the key is} | {'taken', state, agent id} | {'exists', agent state, messages waiting}
+ *        | {'ok', agent state, messages waiting}
  */
 export const assign = script(
   'assign',
   NOW,
   RECORD,
   EMIT,
+  TASK_STATE,
   `
 local agent, inbox = open(KEYS[1]), KEYS[3]
 if not agent.there then return {'no-agent'} end
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  return {'exists', get(agent, 'state') or '', tostring(redis.call('LLEN', inbox))}
+local task = open(KEYS[2], ARGV[9])
+if task.broken then return {'unreadable', task.broken} end
+if task.there then
+  local state, owner = task_state(task), get(task, 'assigned_to')
+  if ARGV[13] == '1' or (owner == ARGV[1] and (state == 'assigned' or state == 'running')) then
+    return {'exists', get(agent, 'state') or '', tostring(redis.call('LLEN', inbox))}
+  end
+  if state ~= 'pending' then return {'taken', state, owner or ''} end
+  redis.call('LREM', KEYS[6], 0, ARGV[2])
 end
 local at = now()
-local task = open(KEYS[2], ARGV[9])
-put(task, 'id', ARGV[2], 'description', ARGV[3], 'state', 'assigned', 'created_at', at, 'updated_at', at,
+local made = ARGV[12] ~= '' and ARGV[12] or at
+put(task, 'id', ARGV[2], 'description', ARGV[3], 'state', 'assigned', 'created_at', made, 'updated_at', at,
   'tags', ARGV[4], 'assigned_to', ARGV[1])
+if ARGV[11] ~= '' then put(task, 'parent_id', ARGV[11]) end
 save(task)
 local push = ARGV[7] == 'head' and 'LPUSH' or 'RPUSH'
 local waiting = redis.call(push, inbox, ARGV[5] .. string.gsub(at, '%+00:00', 'Z') .. ARGV[6])
