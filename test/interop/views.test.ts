@@ -33,8 +33,10 @@ describe('the life of a worker', () => {
     expect(told.map((event) => event?.[0])).toEqual([
       'agent_spawned',
       'agent_state_changed',
+      'task_assigned',
       'agent_state_changed',
       'task_completed',
+      'task_assigned',
       'agent_state_changed',
       'task_failed',
       'agent_interrupted',
@@ -42,7 +44,7 @@ describe('the life of a worker', () => {
       'agent_stopped',
     ])
     expect(new Set(told.map((event) => event?.[1]))).toEqual(new Set([id]))
-    expect(told[3]?.[2]).toBe('the answer')
+    expect(told[4]?.[2]).toBe('the answer')
     expect(await town.tt('events', '--agent', 'worker-1')).toBe(await town.tt('events'))
 
     const history = await town.tt('history')

@@ -96,6 +96,31 @@ describe('a cancel', () => {
   })
 })
 
+describe('that a task was assigned', () => {
+  const toldOf = async () => (await eventTypes()).filter((type) => type === 'task_assigned')
+
+  it('is told once by our own assign', async () => {
+    await runInHand(await register())
+    expect(await toldOf()).toHaveLength(1)
+  })
+
+  it('is told by the start where tt assigned it, and not again when it is taken up', async () => {
+    const lease = await register()
+    const taskId = newId()
+    await setTask(taskId, { id: taskId, description: 'Do X', state: 'assigned', assigned_to: lease.agentId })
+    await here.redis.rpush(lease.agent.inbox, 'x')
+    const { digest } = await claimAndStart(lease, taskId)
+    expect(await eventTypes()).toEqual([
+      'agent_spawned',
+      'agent_state_changed',
+      'task_assigned',
+      'agent_state_changed',
+    ])
+    await startTask(lease, { digest, taskId, startId: newId(), cli: 'demo' })
+    expect(await toldOf()).toHaveLength(1)
+  })
+})
+
 describe('the answer that goes out with a settle', () => {
   it('is asked for again when it tells of another end than the one that stands', async () => {
     const lease = await register()

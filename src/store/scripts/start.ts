@@ -7,7 +7,8 @@ const NOTES = 100
 const NOTES_BYTES = 32 * 1024
 
 /**
- * Starts the task of a claimed message: task running, agent working, attempt counted, event written. A message that has no
+ * Starts the task of a claimed message: task running, agent working, attempt counted, event written, and before it that the task was
+ * assigned, where that stands in no event yet. A message that has no
  * task record of its own (task, query) brings the text to make one. A task that is at its end, or that another live worker
  * runs, is not started and its message is done with.
  *
@@ -66,6 +67,16 @@ if redis.call('GET', receipt) ~= start_id then
     put(agent, 'current_task', task_id, 'last_active_at', at, 'last_heartbeat', at)
     if before ~= 'paused' and before ~= 'draining' then put(agent, 'state', 'working') end
     save(agent)
+  end
+  -- tt assign, and a message that is pushed by hand, tell nobody.
+  local told = get(task, 'attempts') ~= '1'
+  for _, entry in ipairs(redis.pcall('XREVRANGE', KEYS[8], '+', '-', 'COUNT', 100)) do
+    local data = entry[2][4] or ''
+    told = told or string.find(data, task_id, 1, true) and string.find(data, 'task_assigned', 1, true)
+  end
+  if not told then
+    emit(KEYS[7], KEYS[8], {event_type = 'task_assigned', agent_id = agent_id, task_id = task_id,
+      message = 'task assigned', timestamp = at})
   end
   emit(KEYS[7], KEYS[8], {event_type = 'agent_state_changed', agent_id = agent_id, task_id = task_id,
     old_state = 'Idle', new_state = 'Working', message = 'attempt ' .. get(task, 'attempts') .. ' started',
