@@ -1,36 +1,16 @@
 import { access, constants, statfs } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import type { Context } from '../client/context.ts'
-import { addressOf } from '../client/open-town.ts'
 import { gitRoot } from '../config/git.ts'
-import { asWorkerError, messageOf } from '../domain/errors.ts'
+import { messageOf } from '../domain/errors.ts'
 import { rootRefusal } from '../process/as-root.ts'
 import { probeCli } from '../process/probe.ts'
 import type { Profile } from '../process/profile.ts'
 import { findProgram } from '../process/which.ts'
-import { refuseForeignData } from '../server/data-files.ts'
-import { describeSearch, findRedisServer } from '../server/find.ts'
-import { ping } from '../server/ping.ts'
-import { checkSocketPath, socketPathLimit } from '../server/socket-path.ts'
-import { connectRedis } from '../store/connection.ts'
-import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
-import { readServerInfo } from '../store/server-info.ts'
+import { type Check, type CheckOptions, failed } from './check.ts'
 import { describeTown } from './context.ts'
 import { availableProfiles, chosenProfile } from './profile.ts'
+import { redisChecks } from './redis-checks.ts'
 import { NODE_RANGE } from './version.ts'
-
-/** One thing that a first run needs. */
-export interface Check {
-  readonly name: string
-  readonly status: 'ok' | 'warn' | 'fail'
-  readonly detail: string
-  readonly remedy?: string
-}
-
-export interface CheckOptions {
-  readonly env: NodeJS.ProcessEnv
-  readonly signal: AbortSignal
-}
 
 /** What can be checked without a town. */
 export function machineChecks(context: Context | null, options: CheckOptions): (() => Promise<Check>)[] {
@@ -44,17 +24,12 @@ export function machineChecks(context: Context | null, options: CheckOptions): (
 }
 
 /** What depends on the settings of the town. */
-export function townChecks(context: Context, options: CheckOptions): (() => Promise<Check>)[] {
-  const { target } = context
-  const redis =
-    target.kind === 'local'
-      ? [
-          () => checkServer(options),
-          async () => checkSocket(target.socketPath),
-          () => checkLocal(context, options),
-        ]
-      : [() => checkConnection(context, options)]
-  return [async () => checkSettings(context), ...redis, ...cliChecks(context, options)]
+export function townChecks(context: Context, options: CheckOptions): (() => Promise<Check | Check[]>)[] {
+  return [
+    async () => checkSettings(context),
+    ...redisChecks(context, options),
+    ...cliChecks(context, options),
+  ]
 }
 
 function checkNode(): Check {
@@ -121,84 +96,6 @@ function checkSettings(context: Context): Check {
   return { name, status: 'warn', detail: warnings.join('; ') }
 }
 
-/** The check of settings that could not be read. */
-export function brokenSettings(error: unknown): Check {
-  const { message, remedy } = asWorkerError(error)
-  return { name: 'Settings', status: 'fail', detail: message, ...(remedy ? { remedy } : {}) }
-}
-
-async function checkServer({ env }: CheckOptions): Promise<Check> {
-  const name = 'redis-server'
-  const { found, rejected } = await findRedisServer({ env, home: homedir() })
-  if (found) return { name, status: 'ok', detail: `${found.version.text}, ${found.path}` }
-  const remedy = 'tinytown-worker bootstrap installs it; or set REDIS_URL to a Redis that runs elsewhere'
-  return { name, status: 'fail', detail: describeSearch(rejected), remedy }
-}
-
-function checkSocket(path: string): Check {
-  const name = 'Redis socket'
-  try {
-    checkSocketPath(path)
-    const length = `${Buffer.byteLength(path)} of at most ${socketPathLimit()} bytes`
-    return { name, status: 'ok', detail: `${path} (${length})` }
-  } catch (error) {
-    return failed(name, error)
-  }
-}
-
-const PING_MS = 2000
-
-async function checkLocal(context: Context, options: CheckOptions): Promise<Check> {
-  const name = 'Redis'
-  const path = context.target.kind === 'local' ? context.target.socketPath : ''
-  const answer = await ping({ path }, { timeoutMs: PING_MS, signal: options.signal })
-  if (answer === 'refused') {
-    try {
-      await refuseForeignData(context.place)
-    } catch (error) {
-      return failed(name, error)
-    }
-    return { name, status: 'ok', detail: 'does not run yet; it is started when needed' }
-  }
-  return await checkConnection(context, options)
-}
-
-const CONNECT_MS = 5000
-const SNAPSHOTS_ONLY = 'a crash of it loses up to a minute, redis.persist = true keeps an append-only file'
-
-async function checkConnection({ target, settings }: Context, { signal }: CheckOptions): Promise<Check> {
-  const name = 'Redis'
-  const address = addressOf(target)
-  try {
-    const timeoutMs = Math.min(CONNECT_MS, settings.connectTimeout)
-    const redis = await connectRedis(address, {
-      timeoutMs,
-      name: 'tinytown-worker:doctor',
-      lasting: false,
-      signal,
-    })
-    try {
-      const { version, persistence } = await readServerInfo(redis)
-      const old = await findOldKeys(redis)
-      if (old) return { name, status: 'warn', detail: oldKeysSentence(old), remedy: OLD_KEYS_REMEDY }
-      const detail = `${version} answers at ${address.shown}, persistence: ${persistence}`
-      if (persistence === 'snapshots' && target.kind === 'local')
-        return { name, status: 'ok', detail: `${detail}; ${SNAPSHOTS_ONLY}` }
-      if (persistence !== 'none') return { name, status: 'ok', detail }
-      return {
-        name,
-        status: 'warn',
-        detail,
-        remedy: 'Turn on snapshots or the append-only file: a restart loses every task',
-      }
-    } finally {
-      redis.disconnect()
-    }
-  } catch (error) {
-    return failed(name, error)
-  }
-}
-
 /** The CLI that the settings name, or all of them when they name none. */
 function cliChecks(context: Context, options: CheckOptions): (() => Promise<Check>)[] {
   if (context.settings.cli !== undefined) return [async () => await checkChosen(context, options)]
@@ -260,9 +157,4 @@ async function checkCli(profile: Profile, context: Context, { env, signal }: Che
   if (version === null || tested.length === 0 || tested.includes(version))
     return { name, status: 'ok', detail: told }
   return { name, status: 'warn', detail: `${told}; tested with ${tested.join(', ')}` }
-}
-
-function failed(name: string, error: unknown): Check {
-  const { message, remedy } = asWorkerError(error)
-  return { name, status: 'fail', detail: message, ...(remedy ? { remedy } : {}) }
 }

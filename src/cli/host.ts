@@ -5,7 +5,9 @@ import { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import type { Closers } from '../base/closers.ts'
 import type { Context } from '../client/context.ts'
-import { addressOf, type OpenTown, openTown } from '../client/open-town.ts'
+import { type OpenTown, openTown } from '../client/open-town.ts'
+import { ensureServer, serverOptions } from '../client/own-server.ts'
+import { plainUrl } from '../config/redis-target.ts'
 import { agentNames } from '../domain/agent-names.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
@@ -13,11 +15,11 @@ import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
-import type { ServerEvent } from '../server/place.ts'
+import { type ServerEvent, serverPlace } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { reviveLocalRedis } from '../server/revive.ts'
 import { leaveTown, listAgents, registerAgent } from '../store/agents.ts'
-import type { ConnectionEvent, Redis } from '../store/connection.ts'
+import { type ConnectionEvent, keepTalking, type Redis } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { readQueues } from '../store/queues.ts'
@@ -99,6 +101,9 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
   })
   closers.add(() => town.close())
   const listening = await town.connect(`hear:${first}`)
+  keepTalking(listening)
+  for (const warning of town.server.warnings) logger.warn({ event: 'redis-warning' }, warning)
+  for (const note of town.server.notes) logger.info({ event: 'redis-note' }, note)
   control.draining.throwIfAborted()
   const seats: Seat[] = []
   for (const name of names) {
@@ -139,19 +144,17 @@ function logServer(logger: Logger, { type, ...fields }: ServerEvent): void {
 
 /** Tells what happens to the connection, and starts the town's own server again when it died under the worker. */
 function withRevival(
-  { target, place, settings }: Context,
+  context: Context,
   closers: Closers,
   { logger, emit }: Voice,
 ): (event: ConnectionEvent) => void {
-  if (target.kind !== 'local') return emit
+  const options = serverOptions(context)
+  if (options === null) return emit
+  const { pidFile } = serverPlace(options)
+  const onEvent = (event: ServerEvent) => logServer(logger, event)
+  const server = { pidFile, start: (signal: AbortSignal) => ensureServer(context, { onEvent, signal }) }
   let back = new AbortController()
   closers.add(async () => back.abort())
-  const server = {
-    root: place.root,
-    socketPath: target.socketPath,
-    persist: settings.redisPersist,
-    emit: (event: ServerEvent) => logServer(logger, event),
-  }
   return (event) => {
     emit(event)
     back.abort()
@@ -234,7 +237,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
         report: (taskId, result) =>
           completeWithTt({
             townRoot: place.root,
-            redisUrl: addressOf(context.target).url,
+            redisUrl: plainUrl(seat.town.server.address),
             env,
             taskId,
             result,

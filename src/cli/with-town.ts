@@ -52,9 +52,7 @@ const MAKE_ONE =
 
 function tellServer(event: ServerEvent, terminal: Terminal): void {
   if (event.type === 'redis-started') {
-    terminal.note(
-      `Started redis-server ${event.version} for this town (pid ${event.pid}, ${event.socketPath})`,
-    )
+    terminal.note(`Started redis-server ${event.version} for this town (pid ${event.pid}, ${event.address})`)
   } else if (event.type === 'redis-loading') terminal.progress('Redis is loading its data …')
 }
 

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { readCentralFile } from '../config/central-file.ts'
 import { readTownFile, type TownFile } from '../config/file.ts'
 import { type RedisTarget, redisTarget } from '../config/redis-target.ts'
 import { givenValue, type Inputs, type Resolved, resolveSettings } from '../config/resolve.ts'
@@ -27,25 +29,22 @@ export function contextOf({ flags, env, builtInClis }: ContextInputs): Context {
   const place = locateTown({ cwd: process.cwd(), explicit })
   const file = place.file ? readTownFile(place.file, builtInClis) : null
   const resolved = resolveSettings({ flags, env, file })
-  const { settings, sources } = resolved
   return {
     ...resolved,
     place,
     file,
-    townName: townName(settings.townName, place),
-    target: socketOf(redisTarget(settings, place.root, sources), resolved, place),
+    townName: townName(resolved.settings.townName, place),
+    target: redisTarget(resolved, {
+      root: place.root,
+      defaultSocket: defaultSocketPath(place.root),
+      central: () => readCentralFile(homedir()),
+    }),
   }
-}
-
-/** A town folder that is too deep for a socket gets a shorter path, unless the path was chosen by hand. */
-function socketOf(target: RedisTarget, { sources }: Resolved, place: TownPlace): RedisTarget {
-  const chosen = target.kind !== 'local' || sources.redisSocket.layer !== 'default'
-  return chosen ? target : { kind: 'local', socketPath: defaultSocketPath(place.root) }
 }
 
 /** Throws `not-found` with `remedy` where there is no town: asking for one does not make it. */
 export function requireTown({ target, place }: Context, remedy: string): void {
-  if (target.kind === 'remote' || place.file !== null || existsSync(join(place.root, '.tt'))) return
+  if (target.server === null || place.file !== null || existsSync(join(place.root, '.tt'))) return
   throw new WorkerError('not-found', `There is no town in ${place.root}: neither tinytown.toml nor .tt`, {
     remedy,
   })

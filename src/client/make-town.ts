@@ -1,7 +1,10 @@
 import { appendFileSync, existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
+import { readCentralFile } from '../config/central-file.ts'
 import { TOWN_FILE } from '../config/file.ts'
 import { gitRoot } from '../config/git.ts'
+import { CENTRAL_PORT } from '../config/redis-target.ts'
 import * as schema from '../config/schemas.ts'
 import { settingOf } from '../config/settings.ts'
 import { townName } from '../config/town.ts'
@@ -26,8 +29,10 @@ export interface Made {
 }
 
 /** What a new town should be; what its tinytown.toml says already stays. */
-export interface WantedTown extends Omit<NewTownFile, 'name' | 'socketPath'> {
+export interface WantedTown extends Omit<NewTownFile, 'name' | 'socketPath' | 'centralPort'> {
   readonly name: string | undefined
+  /** Use the redis-server in `~/.tt` that all towns of this user share. */
+  readonly central?: boolean | undefined
 }
 
 /**
@@ -50,16 +55,19 @@ async function make(
   await makeFolder(folder)
   const root = realpathSync(folder)
   const { place, file, target } = contextOf({ flags: { town: root }, env: {}, builtInClis })
-  const hasServer = target.kind === 'local' && (file !== null || wanted.redisUrl === undefined)
+  const isElsewhere = wanted.redisUrl !== undefined || wanted.central === true
+  const hasServer = target.server?.kind === 'town' && (file !== null || !isElsewhere)
   if (hasServer) await refuseForeignData({ root }, MOVE_DATA)
   const nameThere = schema.townName.safeParse(file?.values.name)
   const name = townName(nameThere.success ? nameThere.data : file ? undefined : wanted.name, place)
   const made: Made = { name, folder: root, created: [], kept: [], added: {}, ignored: [] }
-  const text = townFileText({ ...wanted, name, socketPath: socketIn(root) })
+  const centralPort = wanted.central ? (readCentralFile(homedir()).port ?? CENTRAL_PORT) : undefined
+  const text = townFileText({ ...wanted, name, socketPath: socketIn(root), centralPort })
   writeNew(made, TOWN_FILE, text)
   if (file) {
     if (wanted.name !== undefined && wanted.name !== name) made.ignored.push('--name')
     if (wanted.cli !== undefined && wanted.cli !== file.values.default_cli) made.ignored.push('--cli')
+    if (wanted.central && file.values.use_central_redis !== true) made.ignored.push('--central')
   }
   for (const part of ['agents', 'logs', 'tasks']) await makePart(made, join('.tt', part))
   writeNew(made, join('.tt', '.gitignore'), '*\n')

@@ -78,7 +78,7 @@ export function ageOf(time: string, now: number): number | null {
 
 /** A town at a glance. */
 export interface TownSummary {
-  readonly server: ServerInfo
+  readonly server: Pick<ServerInfo, 'version' | 'mode' | 'persistence'>
   readonly agents: readonly AgentView[]
   readonly agentsByState: Readonly<Record<AgentState, number>>
   readonly tasksByState: Readonly<Record<TaskState, number>>
@@ -88,14 +88,15 @@ export interface TownSummary {
 
 /** Counts what is in a town. */
 export async function summarizeTown(redis: Redis, town: TownKeys): Promise<TownSummary> {
-  const [server, agents, tasks, deadLetters] = await Promise.all([
+  const [{ version, mode, persistence }, agents, tasks, deadLetters] = await Promise.all([
     readServerInfo(redis),
     viewAgents(redis, town),
     listTasks(redis, town),
     countDeadLetters(redis, town),
   ])
   return {
-    server,
+    // What changes with every look is left out: a watch shows what happens in the town.
+    server: { version, mode, persistence },
     agents,
     agentsByState: countBy(
       AGENT_STATES,

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { unlessAborted } from '../base/abort.ts'
 import { isFolder } from '../config/folders.ts'
 import { expected, shown } from '../config/problem.ts'
-import { hasPassword, redactUrl } from '../config/redis-target.ts'
+import { hasPassword, redactUrl } from '../config/redis-url.ts'
 import * as schema from '../config/schemas.ts'
 import type { Agent } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
@@ -18,7 +18,7 @@ import { type Context, contextOf, requireTown } from './context.ts'
 import type { EventStreamOptions } from './event-stream.ts'
 import { findMailbox } from './find.ts'
 import { makeTown } from './make-town.ts'
-import { addressOf, type OpenTown, openTown } from './open-town.ts'
+import { type OpenTown, openTown } from './open-town.ts'
 
 export interface OpenTownOptions {
   /** The variables that are looked at: `REDIS_URL`, `TINYTOWN_…`. Default: those of this process. */
@@ -80,7 +80,7 @@ export class Town implements AsyncDisposable {
       name: context.townName,
       root: place.root,
       file: place.file,
-      redis: addressOf(target).shown,
+      redis: target.address.shown,
       recordFormat: settings.recordFormat,
       defaultCli: settings.cli,
     }
@@ -143,7 +143,7 @@ export class Town implements AsyncDisposable {
         await open.close()
         throw error
       })
-      const warnings = [...context.warnings, ...old]
+      const warnings = [...context.warnings, ...open.server.warnings, ...old]
       return new Town(open, context, warnings)
     } finally {
       signal?.removeEventListener('abort', onAbort)

@@ -31,8 +31,8 @@ export interface TownFile {
 }
 
 // Keys that upstream has (Tinytown, config.rs) and this worker does not use: no reason for a warning.
-const UPSTREAM_TOP = ['conductor_cli', 'max_agents', 'use_central_redis', 'use_streams', 'townhall', 'agent']
-const UPSTREAM_REDIS = ['aof_path', 'tls_cert', 'tls_key', 'tls_ca_cert', 'bind']
+const UPSTREAM_TOP = ['conductor_cli', 'max_agents', 'use_streams', 'townhall', 'agent']
+const UPSTREAM_REDIS = ['aof_path']
 
 const TOML_PATHS = SETTING_KEYS.flatMap((key) => settingOf(key).toml)
 const TOP_KEYS = [

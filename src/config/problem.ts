@@ -1,6 +1,6 @@
 import { nearest, oneLine } from '../base/text.ts'
 import { type ErrorCode, WorkerError } from '../domain/errors.ts'
-import { redactUrl } from './redis-target.ts'
+import { redactUrl } from './redis-url.ts'
 
 /** Something that is wrong with the configuration, in one sentence, and what to do about it. */
 export interface Problem {

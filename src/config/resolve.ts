@@ -1,7 +1,7 @@
 import { nearest } from '../base/text.ts'
 import type { TownFile } from './file.ts'
 import { expected, type Problem, placeIn, shown, throwProblems } from './problem.ts'
-import { hasPassword, redactUrl } from './redis-target.ts'
+import { hasPassword, redactUrl } from './redis-url.ts'
 import { SETTING_KEYS, type Setting, type SettingKey, type Settings, settingOf } from './settings.ts'
 import { townNameWarning } from './town-name.ts'
 import { NO_TOWN_SECRET, OTHER_NAME_REMEDY } from './town-secrets.ts'
@@ -116,7 +116,10 @@ function warningsOf({ settings, sources }: Omit<Resolved, 'warnings'>, { env, fi
   const warnings = [...(file?.warnings ?? []), ...unknownVariables(env)]
   const nameWarning = settings.townName === undefined ? null : townNameWarning(settings.townName)
   if (nameWarning !== null) warnings.push(`${nameWarning} (${sources.townName.name})`)
-  if (settings.redisUrl === undefined && settings.redisUseSocket && sources.redisHost.layer !== 'default') {
+  const elsewhere =
+    settings.useCentralRedis || settings.redisSentinels.length + settings.redisCluster.length > 0
+  const isSocket = settings.redisUrl === undefined && settings.redisUseSocket && !elsewhere
+  if (isSocket && sources.redisHost.layer !== 'default') {
     const remedy = 'set redis.use_socket = false to use it'
     warnings.push(
       `redis.host is not used while redis.use_socket is true; ${remedy} (${sources.redisHost.name})`,

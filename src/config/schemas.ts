@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseDuration } from '../base/duration.ts'
 import { RESERVED_NAMES } from '../domain/ids.ts'
-import { isRedisUrl } from './redis-target.ts'
+import { parseHostPort, parseRedisUrl } from './redis-url.ts'
 import { brokenTownNameRule } from './town-name.ts'
 import { NO_TOWN_SECRET, TOWN_SECRETS } from './town-secrets.ts'
 
@@ -79,8 +79,31 @@ export const townName = z.string('a text').superRefine((name, context) => {
   if (rule !== null) context.addIssue({ code: 'custom', message: rule })
 })
 
-const URL_RULE = 'a redis://, rediss:// or unix:// URL, with special characters of a password percent-encoded'
-export const redisUrl = z.string(URL_RULE).trim().refine(isRedisUrl, URL_RULE)
+const URL_RULE =
+  'a URL like redis://host:6379, rediss://…, unix:///path, redis+sentinel://… or redis+cluster://…, with special characters of a password percent-encoded'
+export const redisUrl = z
+  .string(URL_RULE)
+  .trim()
+  .refine((url) => parseRedisUrl(url) !== null, URL_RULE)
+
+const HOSTS_RULE = 'a list of host:port'
+
+/** A list of hosts, or a comma list of them; `port` holds for one that names none. */
+export function hostPorts(port: number) {
+  return z.preprocess(
+    (value) => (typeof value === 'string' ? value.split(',').filter((one) => one.trim() !== '') : value),
+    z
+      .array(
+        z.string(HOSTS_RULE).transform((one, context) => {
+          const read = parseHostPort(one, port)
+          if (read === null) context.addIssue({ code: 'custom', message: HOSTS_RULE })
+          return read ?? { host: '', port }
+        }),
+        HOSTS_RULE,
+      )
+      .readonly(),
+  )
+}
 
 const HOST_RULE = 'a host name or address'
 export const host = z.string(HOST_RULE).regex(/^[A-Za-z0-9._:-]+$/, HOST_RULE)

@@ -10,6 +10,8 @@ export interface NewTownFile {
   readonly socketPath: string | null
   /** The Redis to use; without it the town has a redis-server of its own. */
   readonly redisUrl?: string | undefined
+  /** The port of the redis-server in `~/.tt` that all towns of this user share, for a town that uses it. */
+  readonly centralPort?: number | undefined
   /** Whether that server keeps an append-only file. */
   readonly redisPersist?: boolean | undefined
   readonly recordFormat?: RecordFormat | undefined
@@ -25,14 +27,20 @@ const EXAMPLES = [
   'worker.max_rounds',
 ]
 
+const CENTRAL = `# The redis-server in ~/.tt that all towns of this user share; its password stands in ~/.tt/config.toml.
+use_central_redis = true
+`
+// What `tt` reads here: it takes neither of them from ~/.tt/config.toml.
+const centralLines = (port: number) => ['use_socket = false', `port = ${port}`]
+
 /** The text of a new tinytown.toml, in the keys of upstream: `tt` reads it as well. */
-export function townFileText({ name, cli, recordFormat, ...redis }: NewTownFile): string {
+export function townFileText({ name, cli, recordFormat, centralPort, ...redis }: NewTownFile): string {
   return `# The settings of this town. Flags and environment variables come before it: tinytown-worker --help
 name = ${JSON.stringify(name)}
 ${cli === undefined ? '# default_cli = "codex"' : `default_cli = ${JSON.stringify(cli)}`}
-${recordFormat === undefined ? '' : `record_format = ${JSON.stringify(recordFormat)}\n`}
+${recordFormat === undefined ? '' : `record_format = ${JSON.stringify(recordFormat)}\n`}${centralPort === undefined ? '' : CENTRAL}
 [redis]
-${redisLines(redis).join('\n')}
+${(centralPort === undefined ? redisLines(redis) : centralLines(centralPort)).join('\n')}
 
 # [worker]
 ${exampleLines().join('\n')}

@@ -8,8 +8,8 @@ const LONGEST_RESULT = 100 * 1024
 
 export interface TtCall {
   readonly townRoot: string
-  /** Given to `tt` as REDIS_URL, so that it reaches the same server. */
-  readonly redisUrl: string
+  /** Given to `tt` as REDIS_URL, so that it reaches the same server; null when there is no URL that it understands. */
+  readonly redisUrl: string | null
   readonly env: NodeJS.ProcessEnv
   readonly taskId: string
   readonly result: string
@@ -25,6 +25,7 @@ export async function completeWithTt({
 }: TtCall): Promise<string | null> {
   const program = await findProgram('tt', { path: env.PATH, cwd: townRoot })
   if (program === null) return 'tt is not in PATH'
+  if (redisUrl === null) return 'tt reaches no Redis behind Sentinels or in a Cluster'
   const args = ['--town', townRoot, 'task', 'complete', taskId, `--result=${cutResult(result)}`]
   const end = await execa(program, args, {
     cwd: townRoot,

@@ -2,7 +2,7 @@ import { lstat, open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { WorkerError } from '../domain/errors.ts'
-import { exchange } from './resp.ts'
+import { type Endpoint, exchange } from './resp.ts'
 
 // Redis's own default names; `tt` gives none, so its server reads and writes this snapshot.
 const SNAPSHOT = 'dump.rdb'
@@ -91,10 +91,10 @@ async function lastAppendAt(folder: string): Promise<number | null> {
  * it will be started from next time is complete.
  */
 export async function switchAppendOnly(
-  { socketPath, persist }: { socketPath: string; persist: boolean },
+  { endpoint, persist }: { endpoint: Endpoint; persist: boolean },
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const command = (...args: string[]) => confirmed(socketPath, args, signal)
+  const command = (...args: string[]) => confirmed(endpoint, args, signal)
   await command('CONFIG', 'SET', 'appendonly', persist ? 'yes' : 'no')
   if (!persist) return void (await command('SAVE'))
   const deadline = Date.now() + SWITCH_MS
@@ -106,11 +106,11 @@ export async function switchAppendOnly(
 }
 
 async function confirmed(
-  socketPath: string,
+  endpoint: Endpoint,
   args: string[],
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const reply = await exchange({ path: socketPath }, args, { timeoutMs: SWITCH_MS, signal })
+  const reply = await exchange(endpoint, args, { timeoutMs: SWITCH_MS, signal })
   if (reply.kind === 'reply' && !reply.isError) return reply.text
   const answer = 'text' in reply ? reply.text : reply.kind
   throw new Error(`answers ${args.slice(0, 3).join(' ')} with: ${answer}`)

@@ -2,12 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type FileHandle, open } from 'node:fs/promises'
 import { sleep } from '../base/clock.ts'
+import type { TlsFiles } from '../config/tls-files.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import { newerData, switchAppendOnly } from './data-files.ts'
 import type { RedisBinary } from './find.ts'
 import { ping } from './ping.ts'
-import { LOADING_MS, type Place } from './place.ts'
+import { type Listen, LOADING_MS, type Place } from './place.ts'
 import { untilGone } from './process-info.ts'
+import type { Endpoint } from './resp.ts'
 
 const FIRST_ANSWER_MS = 10_000
 const POLL_MS = 25
@@ -34,7 +36,7 @@ export async function launch(
     const logFrom = (await log.stat()).size
     const server = spawnServer(place, binary, { appendOnly, logFd: log.fd })
     try {
-      await untilAnswer(server, place.socketPath, signal)
+      await untilAnswer(server, place.endpoint, signal)
       if (appendOnly !== place.persist) await switchAppendOnly(place, signal)
     } catch (error) {
       await end(server)
@@ -72,17 +74,20 @@ function spawnServer(
   binary: RedisBinary,
   { appendOnly, logFd }: { appendOnly: boolean; logFd: number },
 ): Server {
-  const child = spawn(binary.path, serverArgs(place, appendOnly), {
+  const child = spawn(binary.path, ['-'], {
     // Not `daemonize yes`: the end of our own child is an event, that of a daemon can only be guessed.
     detached: true,
     cwd: place.dataDir,
     // What the server prints before it opens its log file, a wrong option for one, goes to the same file.
-    stdio: ['ignore', logFd, logFd],
+    stdio: ['pipe', logFd, logFd],
     // The server outlives us; the API keys in our environment are none of its business.
     env: Object.fromEntries(
       PASSED_ON.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
     ),
   })
+  // Not as arguments: everybody on the machine can read those, a password among them.
+  child.stdin?.on('error', () => undefined)
+  child.stdin?.end(configText(place, appendOnly))
   let ending: string | null = null
   child.once('error', (error) => {
     ending ??= error.message
@@ -93,27 +98,53 @@ function spawnServer(
   return { child, pid: child.pid ?? 0, ending: () => ending }
 }
 
-function serverArgs({ dataDir, socketPath, pidFile, logFile }: Place, appendOnly: boolean): string[] {
+/** The configuration as redis-server reads it from its standard input. */
+function configText({ dataDir, listen, pidFile, logFile }: Place, appendOnly: boolean): string {
   const settings: Record<string, string> = {
-    port: '0',
-    unixsocket: socketPath,
-    unixsocketperm: '700',
+    ...listenSettings(listen),
     dir: dataDir,
     dbfilename: 'dump.rdb',
-    // The default would wait for up to an hour with what a small town writes.
-    save: '60 1',
     pidfile: pidFile,
     logfile: logFile,
     loglevel: 'notice',
     appendonly: appendOnly ? 'yes' : 'no',
     appendfsync: 'everysec',
   }
-  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
+  // The default would wait for up to an hour with what a small town writes.
+  const lines = ['save 60 1', ...Object.entries(settings).map(([name, value]) => `${name} ${quoted(value)}`)]
+  return `${lines.join('\n')}\n`
+}
+
+function listenSettings(listen: Listen): Record<string, string> {
+  if ('socketPath' in listen) return { port: '0', unixsocket: listen.socketPath, unixsocketperm: '700' }
+  const { bind, port, password, tls } = listen.tcp
+  return {
+    bind,
+    ...(password === undefined ? {} : { requirepass: password }),
+    ...(tls === null ? { port: String(port) } : tlsSettings(port, tls)),
+  }
+}
+
+function tlsSettings(port: number, { cert = '', key = '', ca }: TlsFiles): Record<string, string> {
+  return {
+    port: '0',
+    'tls-port': String(port),
+    'tls-cert-file': cert,
+    'tls-key-file': key,
+    ...(ca === undefined ? {} : { 'tls-ca-cert-file': ca }),
+    // `tt` shows no certificate; one that is shown must be of the authority.
+    'tls-auth-clients': ca === undefined ? 'no' : 'optional',
+  }
+}
+
+/** A value in the quotes of redis.conf (Redis, sds.c: sdssplitargs). */
+function quoted(value: string): string {
+  return JSON.stringify(value).replace(/\\u00([0-9a-f]{2})/g, '\\x$1')
 }
 
 async function untilAnswer(
   server: Server,
-  socketPath: string,
+  endpoint: Endpoint,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   let deadline = Date.now() + FIRST_ANSWER_MS
@@ -121,8 +152,8 @@ async function untilAnswer(
   while (true) {
     const ending = server.ending()
     if (ending !== null) throw new Error(ending)
-    const answer = await ping({ path: socketPath }, { timeoutMs: PING_MS, signal })
-    if (answer === 'pong') return
+    const answer = await ping(endpoint, { timeoutMs: PING_MS, signal })
+    if (answer === 'pong' || answer === 'noauth') return
     if (typeof answer === 'object') throw new Error(`answers PING with: ${answer.other}`)
     if (answer === 'loading' && !loading) {
       loading = true

@@ -4,7 +4,7 @@ const INFO_MS = 2000
 
 /**
  * What a PING got. `loading`: the server reads its data and will answer soon. `closed`: it hung up, most likely because it is
- * ending. `noauth`: a server that wants a password.
+ * ending. `noauth`: a server that wants a password, or another one.
  * `other`: an error reply of a living server (`isRedis`, such as MISCONF), or something that is not Redis at all.
  */
 export type PingAnswer =
@@ -31,14 +31,14 @@ export async function ping(endpoint: Endpoint, deadline: Deadline): Promise<Ping
         return result.text === 'PONG' ? 'pong' : { other: result.text, isRedis: false }
       }
       if (result.text.startsWith('LOADING')) return 'loading'
-      if (result.text.startsWith('NOAUTH')) return 'noauth'
+      if (/^(?:NOAUTH|WRONGPASS)/.test(result.text)) return 'noauth'
       return { other: result.text, isRedis: true }
   }
 }
 
 /** The process id that the server itself tells, or null. */
-export async function serverPid(socketPath: string, signal?: AbortSignal): Promise<number | null> {
-  const reply = await exchange({ path: socketPath }, ['INFO', 'server'], { timeoutMs: INFO_MS, signal })
+export async function serverPid(endpoint: Endpoint, signal?: AbortSignal): Promise<number | null> {
+  const reply = await exchange(endpoint, ['INFO', 'server'], { timeoutMs: INFO_MS, signal })
   const match = reply.kind === 'reply' && !reply.isError ? /^process_id:(\d+)/m.exec(reply.text) : null
   return match ? Number(match[1]) : null
 }

@@ -1,6 +1,7 @@
 import { readFile, readlink } from 'node:fs/promises'
 import { execa } from 'execa'
 import { sleep } from '../base/clock.ts'
+import type { Listen } from './place.ts'
 
 /**
  * A running process. `startedAt` is an opaque mark that differs when the number is used again by another process, also by one of
@@ -103,6 +104,11 @@ export async function untilGone(
 export async function readPidFile(path: string): Promise<number | null> {
   const pid = Number.parseInt(await readFile(path, 'utf8').catch(() => ''), 10)
   return pid > 1 ? pid : null
+}
+
+/** Whether the command line of a Redis server names where it listens, as it does where its working folder is not told. */
+export function namesServer({ command }: ProcessInfo, listen: Listen): boolean {
+  return command.includes('socketPath' in listen ? listen.socketPath : `:${listen.tcp.port}`)
 }
 
 /** Whether a process is a Redis server by its command line. */

@@ -1,9 +1,13 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { readTlsFiles, type TlsFiles } from '../config/tls-files.ts'
 
-/** Where a Redis listens: a unix socket, or a host and port without TLS. */
-export type Endpoint = { path: string } | { host: string; port: number }
+/** Where a Redis listens: a unix socket, or a host and port, maybe with TLS and a password. */
+export type Endpoint =
+  | { path: string }
+  | { host: string; port: number; tls?: TlsFiles | null; password?: string }
 
-/** What one command got: the first reply, or why there was none. */
+/** What one command got: the reply, or why there was none. */
 export type Exchange =
   | { kind: 'reply'; text: string; isError: boolean }
   | { kind: 'refused' }
@@ -23,14 +27,21 @@ const NOBODY_LISTENS = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED'])
 const HUNG_UP = new Set(['ECONNRESET', 'EPIPE'])
 
 /**
- * Sends one command over its own connection and returns the first reply; a bulk string is returned whole, of an array only the
- * header. Resolves for every way the server can answer or stay away; throws `signal.reason` when aborted.
+ * Sends one command over its own connection, after the login where there is a password, and returns the reply; a bulk string is
+ * returned whole, of an array only the header. A login that is refused is the reply. Resolves for every way the server can
+ * answer or stay away; throws `signal.reason` when aborted, and `config` for TLS files that cannot be used.
  */
-export function exchange(endpoint: Endpoint, args: readonly string[], deadline: Deadline): Promise<Exchange> {
+export async function exchange(
+  endpoint: Endpoint,
+  args: readonly string[],
+  deadline: Deadline,
+): Promise<Exchange> {
   const { timeoutMs, signal } = deadline
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
-    const socket = connect(endpoint)
+  signal?.throwIfAborted()
+  const password = 'host' in endpoint ? endpoint.password : undefined
+  const commands = password === undefined ? [args] : [['AUTH', password], args]
+  const { socket, ready } = open(endpoint)
+  return await new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
@@ -43,15 +54,21 @@ export function exchange(endpoint: Endpoint, args: readonly string[], deadline: 
     signal?.addEventListener('abort', onAbort, { once: true })
 
     let received = Buffer.alloc(0)
-    socket.on('connect', () => socket.write(encodeCommand(args)))
-    socket.on('data', (chunk) => {
+    socket.on(ready, () => socket.write(commands.map(encodeCommand).join('')))
+    socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
-      const reply = decodeReply(received)
+      const reply = decodeLast(received, commands.length)
       if (reply) end(reply)
     })
     socket.on('error', (error) => end(fromError(error)))
     socket.on('close', () => end({ kind: 'closed' }))
   })
+}
+
+function open(endpoint: Endpoint): { socket: Socket; ready: 'connect' | 'secureConnect' } {
+  if ('path' in endpoint || !endpoint.tls) return { socket: connect(endpoint), ready: 'connect' }
+  const { host, port, tls } = endpoint
+  return { socket: connectTls({ host, port, ...readTlsFiles(tls) }), ready: 'secureConnect' }
 }
 
 function fromError(error: NodeJS.ErrnoException): Exchange {
@@ -65,14 +82,34 @@ function encodeCommand(args: readonly string[]): string {
   return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`
 }
 
-/** The first reply in `received`, or null while it is incomplete. */
-function decodeReply(received: Buffer): Exchange | null {
+type Reply = Extract<Exchange, { kind: 'reply' }>
+
+/** The reply that counts, of as many as there will be: the last one, or a login that was refused. Null while it is incomplete. */
+function decodeLast(received: Buffer, count: number): Reply | null {
+  let rest = received
+  for (let at = 1; ; at += 1) {
+    const decoded = decodeReply(rest)
+    if (decoded === null) return null
+    const { reply, length } = decoded
+    // A server without a password refuses one; nothing is lost by it.
+    const isRefusal = reply.isError && /^(?:WRONGPASS|NOAUTH)/.test(reply.text)
+    if (at === count || isRefusal) return reply
+    rest = rest.subarray(length)
+  }
+}
+
+/** The first reply in `received` and how many bytes it takes, or null while it is incomplete. */
+function decodeReply(received: Buffer): { reply: Reply; length: number } | null {
   const lineEnd = received.indexOf('\r\n')
   if (lineEnd < 0) return null
   const line = received.toString('utf8', 0, lineEnd)
-  if (!line.startsWith('$')) return { kind: 'reply', text: line.slice(1), isError: line.startsWith('-') }
   const start = lineEnd + 2
+  if (!line.startsWith('$'))
+    return { reply: { kind: 'reply', text: line.slice(1), isError: line.startsWith('-') }, length: start }
   const length = Math.max(0, Number(line.slice(1)))
   if (received.length < start + length) return null
-  return { kind: 'reply', text: received.toString('utf8', start, start + length), isError: false }
+  return {
+    reply: { kind: 'reply', text: received.toString('utf8', start, start + length), isError: false },
+    length: start + length + 2,
+  }
 }

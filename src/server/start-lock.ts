@@ -19,17 +19,17 @@ const FOREIGN_STALE_MS = 2 * WAIT_MS
 const UNFINISHED_STALE_MS = 10_000
 
 /**
- * Runs `action` while holding the lock file `<socketPath>.lock`, so that of several processes one starts (or stops) the server
+ * Runs `action` while holding the lock file `<base>.lock`, so that of several processes one starts (or stops) the server
  * and the others find its work done. A server takes the socket file of another without asking, so nothing else keeps two apart.
  * The lock of a process that died is broken. Throws `config` when the folder cannot be written, `redis-failed` when the lock is
  * not free within a minute, `signal.reason` when aborted, and what `action` throws.
  */
 export async function withStartLock<T>(
-  socketPath: string,
+  base: string,
   signal: AbortSignal | undefined,
   action: () => Promise<T>,
 ): Promise<T> {
-  const path = `${socketPath}.lock`
+  const path = `${base}.lock`
   const token = await acquire(path, signal)
   try {
     return await action()

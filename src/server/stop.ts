@@ -4,15 +4,11 @@ import { dirname } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import { type PingAnswer, ping, serverPid } from './ping.ts'
-import { isRedisServer, processInfo, readPidFile, untilGone } from './process-info.ts'
+import { type ServerPlace, serverPlace } from './place.ts'
+import { isRedisServer, namesServer, processInfo, readPidFile, untilGone } from './process-info.ts'
 import { exchange } from './resp.ts'
 import { withStartLock } from './start-lock.ts'
 import { clearStopped, markStopped } from './stop-mark.ts'
-
-export interface StopPlace {
-  socketPath: string
-  pidFile: string
-}
 
 const PING_MS = 2000
 const SHUTDOWN_MS = 10_000
@@ -20,18 +16,19 @@ const TERM_MS = 10_000
 const POLL_MS = 25
 
 /**
- * Stops the local server after it saved its data: SHUTDOWN SAVE over the socket, and where that does not end it SIGTERM to the
- * process, whose command line must name this socket. Removes the socket and pid file that are left over.
+ * Stops the local server after it saved its data: SHUTDOWN SAVE over its socket or port, and where that does not end it SIGTERM to the
+ * process of the pid file, which must be this server's. Removes the socket and pid file that are left over.
  * Throws `redis-failed` when the server refuses (it could not save) or does not end within 20 s, `signal.reason` when aborted.
  */
 export async function stopLocalRedis(
-  place: StopPlace,
+  server: Parameters<typeof serverPlace>[0],
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<'stopped' | 'not-running'> {
-  if (!existsSync(dirname(place.socketPath))) return 'not-running'
-  return withStartLock(place.socketPath, signal, async () => {
-    const answer = await ping({ path: place.socketPath }, { timeoutMs: PING_MS, signal })
-    const pid = (await serverPid(place.socketPath, signal)) ?? (await pidFromFile(place))
+  const place = serverPlace(server)
+  if (!existsSync(dirname(place.lockBase))) return 'not-running'
+  return withStartLock(place.lockBase, signal, async () => {
+    const answer = await ping(place.endpoint, { timeoutMs: PING_MS, signal })
+    const pid = (await serverPid(place.endpoint, signal)) ?? (await pidFromFile(place))
     if (answer === 'refused' && pid === null) return cleanUp(place, 'not-running')
     if (isForeign(answer)) throw notOurs(place, answer)
     // Before it is down: a worker that misses it would start it again.
@@ -51,36 +48,40 @@ function isForeign(answer: PingAnswer): answer is { other: string; isRedis: fals
   return typeof answer === 'object' && !answer.isRedis
 }
 
-function notOurs({ socketPath }: StopPlace, { other }: { other: string }): WorkerError {
-  return new WorkerError('redis-failed', `What listens on ${socketPath} is not Redis: ${other}`)
+function notOurs({ address }: ServerPlace, { other }: { other: string }): WorkerError {
+  return new WorkerError('redis-failed', `What listens on ${address} is not Redis: ${other}`)
 }
 
 /** The process of the pid file when it is a Redis server of this socket: ids are used again after a restart of the machine. */
-async function pidFromFile({ socketPath, pidFile }: StopPlace): Promise<number | null> {
+async function pidFromFile({ listen, dataDir, pidFile }: ServerPlace): Promise<number | null> {
   const pid = await readPidFile(pidFile)
   const info = pid === null ? null : await processInfo(pid)
-  return info && isRedisServer(info) && info.command.includes(socketPath) ? pid : null
+  if (info === null || !isRedisServer(info)) return null
+  return info.cwd === dataDir || namesServer(info, listen) ? pid : null
 }
 
 /** False when the server cannot be asked this way: it does not listen any more, or wants a password. */
-async function askToShutDown({ socketPath }: StopPlace, signal: AbortSignal | undefined): Promise<boolean> {
-  const reply = await exchange({ path: socketPath }, ['SHUTDOWN', 'SAVE'], { timeoutMs: SHUTDOWN_MS, signal })
+async function askToShutDown(
+  { endpoint, address }: ServerPlace,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const reply = await exchange(endpoint, ['SHUTDOWN', 'SAVE'], { timeoutMs: SHUTDOWN_MS, signal })
   if (reply.kind === 'refused') return false
   if (reply.kind !== 'reply') return true // a server that shuts down closes without a reply
-  if (reply.text.startsWith('NOAUTH')) return false
-  throw new WorkerError('redis-failed', `The Redis at ${socketPath} refused to shut down: ${reply.text}`, {
+  if (/^(?:NOAUTH|WRONGPASS)/.test(reply.text)) return false
+  throw new WorkerError('redis-failed', `The Redis at ${address} refused to shut down: ${reply.text}`, {
     remedy:
       'See its log; most often the disk is full or the folder is not writable, and the data could not be saved.',
   })
 }
 
 async function ended(
-  { socketPath }: StopPlace,
+  { endpoint }: ServerPlace,
   pid: number | null,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const deadline = Date.now() + SHUTDOWN_MS
-  while ((await ping({ path: socketPath }, { timeoutMs: PING_MS, signal })) !== 'refused') {
+  while ((await ping(endpoint, { timeoutMs: PING_MS, signal })) !== 'refused') {
     if (Date.now() >= deadline) return false
     await sleep(POLL_MS, signal)
     signal?.throwIfAborted()
@@ -89,12 +90,12 @@ async function ended(
 }
 
 async function terminate(
-  place: StopPlace,
+  place: ServerPlace,
   pid: number | null,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const remedy = `Find the process that listens on ${place.socketPath} and end it by hand.`
-  const message = `The Redis at ${place.socketPath} does not take SHUTDOWN`
+  const remedy = `Find the process that listens on ${place.address} and end it by hand.`
+  const message = `The Redis at ${place.address} does not take SHUTDOWN`
   const info = pid === null ? null : await processInfo(pid)
   if (pid === null || (info && !isRedisServer(info)))
     throw new WorkerError('redis-failed', message, { remedy })
@@ -115,9 +116,11 @@ async function terminate(
   }
 }
 
-async function cleanUp<T>({ socketPath, pidFile }: StopPlace, result: T): Promise<T> {
-  const socket = await lstat(socketPath).catch(() => null)
-  if (socket?.isSocket()) await rm(socketPath, { force: true })
+async function cleanUp<T>({ listen, pidFile }: ServerPlace, result: T): Promise<T> {
+  if ('socketPath' in listen) {
+    const socket = await lstat(listen.socketPath).catch(() => null)
+    if (socket?.isSocket()) await rm(listen.socketPath, { force: true })
+  }
   const pid = await readPidFile(pidFile)
   const info = pid === null ? null : await processInfo(pid)
   if (info === null || !isRedisServer(info)) await rm(pidFile, { force: true })

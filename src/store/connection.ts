@@ -1,35 +1,28 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import pRetry, { AbortError } from 'p-retry'
 import { backoffMs } from '../base/backoff.ts'
+import type { RedisAddress } from '../config/redis-target.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
+import { clientOptions, SILENT_MS } from './client-options.ts'
 import { replyErrorCode } from './script.ts'
 
 export type { Redis }
 
-/** The oldest server whose commands and script rules suffice (Tinytown asks for the same, town.rs). */
-const OLDEST_VERSION = '7.0'
-
-/** A connection that stays silent on an open command for so long is dead, whatever TCP thinks of it. */
-const SILENT_MS = 10_000
-
 const RECONNECT = { firstMs: 50, factor: 2, maxMs: 2000, jitter: 0.5 }
 
-/** Where Redis is. `shown` is what a message may say of it: no password. */
-export interface RedisAddress {
-  readonly url: string
-  readonly shown: string
-  readonly username?: string
-  readonly password?: string
-  /** What to do when the login is refused: it depends on how the address was given. */
-  readonly loginRemedy: string
-}
+/** How long one try to connect may take. */
+const CONNECT_MS = 5000
 
 export interface ConnectOptions {
   /** How long to keep trying, in milliseconds. */
   readonly timeoutMs: number
   readonly name: string
+  /** A key of the town: in a Redis Cluster its slot is where the town is. */
+  readonly anyKey: string
   /** A long-lived connection reconnects for ever; one for a single command gives up after a few tries. */
   readonly lasting: boolean
+  /** False for a user that may not call INFO, which says whether a server has loaded its data. */
+  readonly readyCheck?: boolean
   readonly signal?: AbortSignal
   readonly onEvent?: (event: ConnectionEvent) => void
 }
@@ -40,71 +33,97 @@ export type ConnectionEvent =
   | { readonly type: 'redis-back' }
 
 /**
- * Connects, and checks that the server may be used: login, version, writable. Throws the signal's reason when it aborts, `redis-unreachable` when nobody answers
- * within the time, `redis-auth` when the login is refused, `config` when the server is too old or a read-only replica.
+ * Connects. Throws the signal's reason when it aborts, `redis-unreachable` when nobody answers within the time, `redis-auth` when
+ * the login is refused, `config` for TLS files that cannot be used. What sort of server it is, `checkServer` tells.
  */
 export async function connectRedis(address: RedisAddress, options: ConnectOptions): Promise<Redis> {
+  return await persist(address, options, async (leftMs) => {
+    const redis = openRedis(address, options, leftMs)
+    try {
+      await opened(redis)
+      if (options.onEvent) report(redis, options.onEvent)
+      return redis
+    } catch (error) {
+      redis.disconnect()
+      throw error
+    }
+  })
+}
+
+/** Tries again and again, within the time that the options give. `attempt` throws an expected error to end it at once. */
+export async function persist<T>(
+  address: RedisAddress,
+  { timeoutMs, signal, onEvent }: Pick<ConnectOptions, 'timeoutMs' | 'signal' | 'onEvent'>,
+  attempt: (leftMs: number) => Promise<T>,
+): Promise<T> {
   const started = Date.now()
-  return await pRetry(() => tryConnect(address, options, options.timeoutMs - (Date.now() - started)), {
+  const once = async () => {
+    try {
+      return await attempt(Math.max(500, timeoutMs - (Date.now() - started)))
+    } catch (error) {
+      throw explain(error, address)
+    }
+  }
+  return await pRetry(once, {
     retries: Number.POSITIVE_INFINITY,
-    maxRetryTime: options.timeoutMs,
+    maxRetryTime: timeoutMs,
     minTimeout: 100,
     maxTimeout: 1000,
     randomize: true,
     onFailedAttempt({ error, attemptNumber }) {
       if (attemptNumber === 1)
-        options.onEvent?.({ type: 'redis-waiting', address: address.shown, detail: error.message })
+        onEvent?.({ type: 'redis-waiting', address: address.shown, detail: error.message })
     },
-    ...(options.signal ? { signal: options.signal } : {}),
+    ...(signal ? { signal } : {}),
   }).catch((error) => {
-    options.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     if (error instanceof WorkerError) throw error
     throw new WorkerError(
       'redis-unreachable',
-      `Redis at ${address.shown} did not answer within ${options.timeoutMs} ms: ${messageOf(error)}`,
+      `Redis at ${address.shown} did not answer within ${timeoutMs} ms: ${messageOf(error)}`,
       { remedy: 'Start it, or give the right address in REDIS_URL', cause: error },
     )
   })
 }
 
-async function tryConnect(address: RedisAddress, options: ConnectOptions, leftMs: number): Promise<Redis> {
-  const redis = openRedis(address, options, Math.max(500, Math.min(5000, leftMs)))
-  let cause: unknown
-  redis.on('error', (error) => {
-    cause = error
-  })
-  try {
-    await redis.connect()
-    await checkServer(redis, address)
-    if (options.onEvent) report(redis, options.onEvent)
-    return redis
-  } catch (error) {
-    redis.disconnect()
-    throw explain(cause ?? error, address)
-  }
-}
-
-function openRedis(address: RedisAddress, options: ConnectOptions, connectTimeout: number): Redis {
+/** A client that is not connected yet. */
+export function openRedis(
+  address: RedisAddress,
+  options: ConnectOptions,
+  leftMs: number,
+  more: RedisOptions = {},
+): Redis {
   let connected = false
-  const settings = {
-    lazyConnect: true,
-    connectionName: options.name,
-    connectTimeout,
-    socketTimeout: SILENT_MS,
-    keepAlive: 10_000,
+  const settings: RedisOptions = {
+    ...clientOptions(address, {
+      name: options.name,
+      anyKey: options.anyKey,
+      connectTimeoutMs: Math.min(CONNECT_MS, leftMs),
+      retryStrategy: (times) => (connected && !abandoned.has(redis) ? backoffMs(RECONNECT, times) : null),
+    }),
     maxRetriesPerRequest: options.lasting ? null : 2,
-    retryStrategy: (times: number) =>
-      connected && !abandoned.has(redis) ? backoffMs(RECONNECT, times) : null,
-    ...(address.username === undefined ? {} : { username: address.username }),
-    ...(address.password === undefined ? {} : { password: address.password }),
-  } satisfies RedisOptions
-  const redis: Redis = address.url.startsWith('unix://')
-    ? new Redis({ ...settings, path: decodeURIComponent(address.url.slice('unix://'.length)) })
-    : new Redis(address.url, settings)
+    enableReadyCheck: options.readyCheck ?? true,
+    ...more,
+  }
+  const redis: Redis = new Redis({ ...settings, replyMapping: 'legacy' })
   redis.once('ready', () => {
     connected = true
   })
   return redis
+}
+
+/** Waits until a client is connected. Throws what kept it from it, and not that the connection was closed. */
+export async function opened(redis: Redis): Promise<void> {
+  let cause: unknown
+  const onError = (error: unknown) => {
+    cause = error
+  }
+  redis.on('error', onError)
+  try {
+    await redis.connect()
+  } catch (error) {
+    throw cause ?? error
+  }
 }
 
 /** One more connection like `redis`, which may block for as long as it takes. It reconnects for ever. */
@@ -128,36 +147,41 @@ export async function duplicateRedis(redis: Redis, name: string): Promise<Redis>
   }
 }
 
+/** What is wrong with a certificate does not pass by itself. */
+const CERTIFICATE_REMEDIES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [
+      'SELF_SIGNED_CERT_IN_CHAIN',
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      'UNABLE_TO_GET_ISSUER_CERT',
+      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+      'CERT_SIGNATURE_FAILURE',
+    ].map((code) => [
+      code,
+      'Name the file of the authority that signed it: redis.tls_ca_cert in tinytown.toml, or TINYTOWN_REDIS_TLS_CA_CERT',
+    ]),
+  ),
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'Connect by a name that it has, or say which one it has: redis.tls_server_name in tinytown.toml, or TINYTOWN_REDIS_TLS_SERVER_NAME',
+  CERT_HAS_EXPIRED: 'Give the server a new certificate',
+  CERT_NOT_YET_VALID: 'Look at the clocks of both machines',
+}
+
 function explain(error: unknown, address: RedisAddress): Error {
   if (error instanceof WorkerError) return new AbortError(error)
   const message = messageOf(error)
+  const remedy = CERTIFICATE_REMEDIES[(error as NodeJS.ErrnoException | null)?.code ?? '']
+  if (remedy !== undefined) {
+    const words = `The certificate of Redis at ${address.shown} is not accepted: ${message}`
+    return new AbortError(new WorkerError('config', words, { remedy }))
+  }
   if (!/NOAUTH|WRONGPASS|NOPERM|invalid password/.test(message)) return new Error(message)
   return new AbortError(
     new WorkerError('redis-auth', `Redis at ${address.shown} refused the login: ${message}`, {
       remedy: address.loginRemedy,
     }),
   )
-}
-
-async function checkServer(redis: Redis, address: RedisAddress): Promise<void> {
-  const info = await redis.info('server', 'replication')
-  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
-  const version = field('redis_version')
-  if (Number.parseInt(version, 10) < Number.parseInt(OLDEST_VERSION, 10)) {
-    throw new WorkerError(
-      'config',
-      `Expected Redis ${OLDEST_VERSION} or later at ${address.shown}, got ${version || 'no version'}`,
-    )
-  }
-  if (field('role') === 'slave' && field('slave_read_only') === '1') {
-    throw new WorkerError(
-      'config',
-      `Redis at ${address.shown} is a read-only replica of ${field('master_host')}`,
-      {
-        remedy: 'Give the address of the primary',
-      },
-    )
-  }
 }
 
 function report(redis: Redis, onEvent: (event: ConnectionEvent) => void): void {
@@ -188,6 +212,21 @@ export function abandonRedis(redis: Redis): void {
   if (redis.status !== 'reconnecting') redis.disconnect()
 }
 
+/** Well below the silence that counts as dead, so that a dead connection is noticed within 15 s. */
+const PING_MS = 4000
+
+/**
+ * Has a connection that only listens ask for an answer now and then. Nothing is open on it otherwise, so that its silence would
+ * never count. Ends with the connection.
+ */
+export function keepTalking(redis: Redis): void {
+  const timer = setInterval(() => {
+    if (redis.status === 'ready') redis.ping().catch(() => undefined)
+  }, PING_MS)
+  timer.unref()
+  redis.once('end', () => clearInterval(timer))
+}
+
 /** Server conditions that pass by themselves: a write that met one is tried again, it did not happen. */
 const PASSING = [
   'LOADING',
@@ -196,8 +235,11 @@ const PASSING = [
   'BUSY',
   'MASTERDOWN',
   'TRYAGAIN',
+  'ASK',
+  'MOVED',
   'CLUSTERDOWN',
   'MISCONF',
+  'NOREPLICAS',
   'UNBLOCKED',
 ]
 

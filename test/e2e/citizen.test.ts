@@ -303,7 +303,7 @@ it('keys of an old Tinytown are told, with the remedy', async () => {
   await (await town.redis()).hset(`tt:agent:${newId()}`, 'id', 'x')
   const daemon = await town.worker('--cli', 'fake')
   await daemon.says(/1 key\(s\) of an old Tinytown without a town name.*tt migrate/)
-  expect((await town.cli('doctor')).stdout).toMatch(/warn {2}Redis .*old Tinytown[\s\S]*tt migrate/)
+  expect((await town.cli('doctor')).stdout).toMatch(/warn {2}Old keys .*old Tinytown[\s\S]*tt migrate/)
 })
 
 describe('a daemon with several agents', () => {

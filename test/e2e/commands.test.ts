@@ -31,7 +31,7 @@ describe('a wrong command line', () => {
     ['a word too many', ['list', 'extra'], /Unexpected word "extra" after list/],
     ['a missing positional', ['assign'], /Expected <agent> after assign\n.*assign <agent> \[text\.\.\]/],
     ['a flag without its value', ['wait', 'x', '--timeout'], /Expected a value after --timeout/],
-    ['an action too few', ['redis'], /Expected start, stop or status after redis/],
+    ['an action too few', ['redis'], /Expected start, stop, status or save after redis/],
     ['JSON of a worker, which has none', ['run', '--json'], /"--json is no flag of run"/],
     ['an action that does not exist', ['redis', 'stat'], /got "stat"\. Did you mean status\?/],
     ['no text', ['assign', 'w'], /Expected the text of the task, got nothing/],
@@ -501,7 +501,7 @@ describe('what stands around a town', () => {
   it('says what a crash of the redis-server of the town may lose', async () => {
     const { cli: run } = await town()
     await run('redis', 'start')
-    expect((await run('doctor')).stdout).toMatch(/ok {4}Redis .*snapshots; .*redis\.persist = true/)
+    expect((await run('doctor')).stdout).toMatch(/ok {4}Durability .*snapshots[\s\S]*redis\.persist = true/)
   })
 
   it('lists the CLIs, and what installs those that are missing', async () => {

@@ -46,8 +46,8 @@ beforeAll(async () => {
 afterAll(async () => {
   worker?.signal('SIGTERM')
   await worker?.exit
-  const tt = join(folder, 'shop', '.tt')
-  await stopLocalRedis({ socketPath: join(tt, 'redis.sock'), pidFile: join(tt, 'redis.pid') })
+  const root = join(folder, 'shop')
+  await stopLocalRedis({ root, socketPath: join(root, '.tt', 'redis.sock') })
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:net'
 import { homedir, hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -77,7 +78,9 @@ async function endProcess(pid: number): Promise<void> {
   await until(`process ${pid} is gone`, async () => (await processInfo(pid)) === null)
 }
 
-function options(more: Partial<LocalRedisOptions> = {}): LocalRedisOptions {
+type SocketOptions = LocalRedisOptions & { socketPath: string }
+
+function options(more: Partial<SocketOptions> = {}): SocketOptions {
   return {
     root,
     socketPath: join(root, '.tt/redis.sock'),
@@ -91,12 +94,12 @@ function options(more: Partial<LocalRedisOptions> = {}): LocalRedisOptions {
   }
 }
 
-const ensure = (more: Partial<LocalRedisOptions> = {}, signal?: AbortSignal) =>
+const ensure = (more: Partial<SocketOptions> = {}, signal?: AbortSignal) =>
   ensureLocalRedis(options(more), signal ? { signal } : {})
 
 const stop = () => {
   const { socketPath } = options()
-  return stopLocalRedis({ socketPath, pidFile: join(root, '.tt/redis.pid') })
+  return stopLocalRedis({ root, socketPath })
 }
 
 /** One command to the town's Redis; its reply as text. */
@@ -488,13 +491,13 @@ describe('ping', () => {
 describe('the local server', { timeout: TIMEOUT_MS }, () => {
   it('is started on a socket of the town, without a port', async () => {
     const result = await ensure()
-    expect(result).toEqual({ kind: 'started', socketPath: options().socketPath, pid: expect.any(Number) })
+    expect(result).toEqual({ kind: 'started', address: options().socketPath, pid: expect.any(Number) })
     expect(events).toEqual([
-      { type: 'redis-started', socketPath: result.socketPath, pid: result.pid, version: binary.version.text },
+      { type: 'redis-started', address: result.address, pid: result.pid, version: binary.version.text },
     ])
     expect(await readFile(join(root, '.tt/redis.pid'), 'utf8')).toBe(`${result.pid}\n`)
     expect(await redis('INFO', 'server')).toContain('tcp_port:0')
-    expect(existsSync(`${result.socketPath}.lock`)).toBe(false)
+    expect(existsSync(`${result.address}.lock`)).toBe(false)
   })
 
   it('is adopted when it runs', async () => {
@@ -524,7 +527,7 @@ describe('the local server', { timeout: TIMEOUT_MS }, () => {
     const first = await ensure()
     if (first.pid === null) throw new Error('no pid')
     await endProcess(first.pid)
-    expect(existsSync(first.socketPath)).toBe(true)
+    expect(existsSync(first.address)).toBe(true)
     events = []
     const second = await ensure()
     expect(second.kind).toBe('started')
@@ -550,6 +553,29 @@ describe('the local server', { timeout: TIMEOUT_MS }, () => {
   it('is asked again when it hangs up', async () => {
     await fakeServer([HANG_UP, HANG_UP, '+PONG\r\n', '-ERR no INFO\r\n'])
     expect(await ensure()).toMatchObject({ kind: 'adopted', pid: null })
+  })
+
+  it('is woken when somebody stopped it', async () => {
+    const { pid } = await ensure()
+    process.kill(pid ?? -1, 'SIGSTOP')
+    expect(await ensure()).toMatchObject({ kind: 'adopted', pid })
+  })
+
+  it('is replaced when it stays silent, with the data that it had saved', async () => {
+    await ensure()
+    await redis('SET', 'kept', 'yes')
+    await stop()
+    const program = fileURLToPath(new URL('../rig/silent-redis-server.mjs', import.meta.url))
+    const silent = execa(process.execPath, [program, options().socketPath], { cwd: root, reject: false })
+    if (silent.pid === undefined) throw new Error('it did not start')
+    pids.add(silent.pid)
+    await writeFile(join(root, '.tt/redis.pid'), `${silent.pid}\n`)
+    await once(silent.stdout, 'data')
+    events = []
+    expect(await ensure()).toMatchObject({ kind: 'started' })
+    expect((await silent).signal).toBe('SIGKILL')
+    expect(events.map(({ type }) => type)).toEqual(['redis-silent', 'redis-stale-socket', 'redis-started'])
+    expect(await redis('GET', 'kept')).toBe('yes')
   })
 
   it('is not taken for another program on the socket', async () => {
@@ -684,8 +710,8 @@ describe('the data of a town', { timeout: TIMEOUT_MS }, () => {
   })
 
   it('is saved every minute, however little is written', async () => {
-    const { socketPath } = await ensure()
-    const client = new Redis({ path: socketPath })
+    const { address } = await ensure()
+    const client = new Redis({ path: address })
     try {
       expect(await client.config('GET', 'save')).toEqual(['save', '60 1'])
     } finally {

@@ -102,7 +102,7 @@ describe('Town.init', () => {
     ['a name', { name: 'a:b' }, /Expected name to be a name without spaces/],
     ['a CLI', { name: 'a', defaultCli: ' ' }, /Expected defaultCli to be a text/],
     ['a form', { name: 'a', recordFormat: 'xml' as never }, /Expected recordFormat to be one of hash, json/],
-    ['a URL', { name: 'a', redisUrl: 'http://x' }, /Expected redisUrl to be a redis:/],
+    ['a URL', { name: 'a', redisUrl: 'http://x' }, /Expected redisUrl to be a URL like redis:/],
     [
       'a password',
       { name: 'a', redisUrl: 'redis://:secret@h' },

@@ -70,6 +70,9 @@ describe('readTownFile', () => {
     expect(file.values).toEqual({
       name: 'demo-main',
       default_cli: 'claude',
+      use_central_redis: true,
+      'redis.bind': '127.0.0.1',
+      'redis.tls_cert': 'x',
       'redis.use_socket': false,
       'redis.socket_path': '.tt/redis.sock',
       'redis.port': 16379,
@@ -145,7 +148,7 @@ describe('readTownFile', () => {
     ['pass_env = "TINYTOWN_REDIS_PASSWORD"', 'pass_env.0', 'TINYTOWN_REDIS_PASSWORD'],
   ])('keeps the keys to the town from a CLI: %s', (line, key, got) => {
     expect(errorOf('[agent_clis.x]', 'command = "x"', line)).toEqual({
-      message: `Expected agent_clis.x.${key} to be names other than REDIS_URL and TINYTOWN_REDIS_PASSWORD, which open the town and are given to no CLI, got ${got} (FILE:3)`,
+      message: `Expected agent_clis.x.${key} to be names other than REDIS_URL, TINYTOWN_REDIS_PASSWORD, TINYTOWN_REDIS_SENTINEL_PASSWORD, which open the town and are given to no CLI, got ${got} (FILE:3)`,
       remedy: 'A CLI that needs a Redis of its own gets its address under another name',
     })
   })

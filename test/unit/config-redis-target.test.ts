@@ -1,108 +1,146 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  hasPassword,
-  isRedisUrl,
-  type RedisSettings,
-  redactUrl,
-  redisTarget,
-} from '../../src/config/redis-target.ts'
+import { redisTarget } from '../../src/config/redis-target.ts'
+import { resolveSettings } from '../../src/config/resolve.ts'
+import { parseToml } from '../../src/config/toml-text.ts'
 
-const sources = { redisUrl: { name: 'REDIS_URL' }, redisHost: { name: 'tinytown.toml: redis.host' } }
-
-const settings: RedisSettings = {
-  redisUrl: undefined,
-  redisPassword: undefined,
-  redisUseSocket: true,
-  redisSocket: '.tt/redis.sock',
-  redisHost: '127.0.0.1',
-  redisPort: 6379,
-  redisTls: false,
+/** The target of a town in /town whose tinytown.toml says this. */
+function targetOf(toml: string, env: Record<string, string> = {}, central = {}) {
+  const document = parseToml('/town/tinytown.toml', toml)
+  const redis = (document.redis ?? {}) as Record<string, unknown>
+  const values = {
+    ...document,
+    ...Object.fromEntries(Object.entries(redis).map(([key, value]) => [`redis.${key}`, value])),
+  }
+  const file = { path: '/town/tinytown.toml', values, lines: {}, agentClis: {}, warnings: [] }
+  return redisTarget(resolveSettings({ flags: {}, env, file }), {
+    root: '/town',
+    defaultSocket: '/town/.tt/redis.sock',
+    central: () => central,
+  })
 }
 
-describe('redisTarget', () => {
-  it('prefers an explicit URL, also one of this machine, and leaves it as it is', () => {
-    const redisUrl = 'redis://localhost:1'
-    expect(redisTarget({ ...settings, redisUrl, redisPassword: 'pw' }, '/town', sources)).toEqual({
-      kind: 'remote',
-      url: redisUrl,
-      source: 'REDIS_URL',
-      given: 'url',
+const REDIS_URL = 'redis://localhost:1'
+const HOST = '[redis]\nuse_socket = false\n'
+
+describe('the order in which a Redis is chosen', () => {
+  const everything = `use_central_redis = true
+[redis]
+url = "redis://from-file"
+use_socket = true
+host = "from-host"
+sentinels = ["s"]
+cluster = ["c"]`
+  const without = (...words: string[]) =>
+    everything
+      .split('\n')
+      .filter((line) => !words.some((word) => line.startsWith(word)))
+      .join('\n')
+
+  it.each([
+    ['REDIS_URL, also of this machine', everything, { REDIS_URL }, 'redis://localhost:1 (REDIS_URL)'],
+    ['redis.url', everything, {}, 'redis://from-file (/town/tinytown.toml)'],
+    ['redis.sentinels', without('url'), {}, 'redis+sentinel://s:26379/mymaster (/town/tinytown.toml)'],
+    ['redis.cluster', without('url', 'sentinels'), {}, 'redis+cluster://c:6379 (/town/tinytown.toml)'],
+    [
+      'use_central_redis',
+      without('url', 'sentinels', 'cluster', 'host'),
+      {},
+      'redis://127.0.0.1:16379 (/town/tinytown.toml)',
+    ],
+    ['the socket', without('url', 'sentinels', 'cluster', 'use_central'), {}, '/town/.tt/redis.sock'],
+    ['host and port', `${HOST}host = "h"`, {}, 'redis://h:6379 (/town/tinytown.toml)'],
+  ])('%s', (_, toml, env, shown) => {
+    expect(targetOf(toml, env).address.shown).toBe(shown)
+  })
+})
+
+describe('the server that is ours to start', () => {
+  it.each([
+    ['an explicit URL of this machine', '', { REDIS_URL }, null],
+    ['another host', `${HOST}host = "redis.example"`, {}, null],
+    ['Sentinels', '[redis]\nsentinels = ["127.0.0.1"]', {}, null],
+    ['a Cluster', '[redis]\ncluster = ["127.0.0.1"]', {}, null],
+    ['nothing', '', {}, { kind: 'town', bind: null, persist: false }],
+    [
+      'a socket',
+      '[redis]\nsocket_path = "/run/r.sock"\npersist = true',
+      {},
+      { kind: 'town', bind: null, persist: true },
+    ],
+    [
+      'a host of this machine',
+      `${HOST}host = "localhost"`,
+      {},
+      { kind: 'town', bind: '127.0.0.1', persist: false },
+    ],
+    ['::1', `${HOST}host = "::1"`, {}, { kind: 'town', bind: '::1', persist: false }],
+    [
+      'an open bind with a password',
+      `${HOST}bind = "0.0.0.0"`,
+      { TINYTOWN_REDIS_PASSWORD: 'pw' },
+      { kind: 'town', bind: '0.0.0.0', persist: false },
+    ],
+    [
+      'the central one',
+      'use_central_redis = true',
+      {},
+      { kind: 'central', bind: '127.0.0.1', persist: false },
+    ],
+    ['a central one elsewhere', 'use_central_redis = true\n[redis]\nhost = "central.example"', {}, null],
+  ])('is for %s: %#', (_, toml, env, server) => {
+    expect(targetOf(toml, env).server).toEqual(server)
+  })
+
+  it('takes the central settings of this user, unless the town has its own', () => {
+    const central = { host: '127.0.0.2', port: 17_000, password: 'central' }
+    const own = 'use_central_redis = true\n[redis]\nport = 1'
+    expect(targetOf('use_central_redis = true', {}, central).address).toMatchObject({
+      place: { kind: 'tcp', host: '127.0.0.2', port: 17_000 },
+      login: { password: 'central' },
+      shown: 'redis://:****@127.0.0.2:17000 (/town/tinytown.toml)',
+    })
+    expect(targetOf(own, { TINYTOWN_REDIS_PASSWORD: 'own' }, central).address).toMatchObject({
+      place: { port: 1 },
+      login: { password: 'own' },
     })
   })
 
   it.each([
-    ['.tt/redis.sock', '/town/.tt/redis.sock'],
-    ['/run/redis.sock', '/run/redis.sock'],
-  ])('has the socket %s at %s', (redisSocket, socketPath) => {
-    expect(redisTarget({ ...settings, redisSocket }, '/town', sources)).toEqual({ kind: 'local', socketPath })
-  })
-
-  it.each<[Partial<RedisSettings>, string]>([
-    [{}, 'redis://127.0.0.1:6379'],
-    [{ redisTls: true, redisHost: 'cache.example', redisPort: 1 }, 'rediss://cache.example:1'],
-    [{ redisHost: '::1' }, 'redis://[::1]:6379'],
-    [{ redisPassword: 'p@ss/w:rd#%' }, 'redis://:p%40ss%2Fw%3Ard%23%25@127.0.0.1:6379'],
-  ])('makes of %j the URL %s', (changes, url) => {
-    const target = redisTarget({ ...settings, redisUseSocket: false, ...changes }, '/town', sources)
-    expect(target).toEqual({ kind: 'remote', url, source: 'tinytown.toml: redis.host', given: 'host' })
-    expect(isRedisUrl(url)).toBe(true)
+    [
+      'a bind that is open to others without a password',
+      `${HOST}bind = "0.0.0.0"`,
+      /redis.bind to be an address of this machine alone.*got 0\.0\.0\.0/,
+    ],
+    ['TLS without certificate and key', `${HOST}tls_enabled = true`, /redis.tls_cert and redis.tls_key/],
+    ['TLS without key', `${HOST}tls_enabled = true\ntls_cert = "c"`, /Expected redis.tls_key /],
+  ])('is refused with %s', (_, toml, message) => {
+    expect(() => targetOf(toml)).toThrow(
+      expect.objectContaining({ code: 'config', message: expect.stringMatching(message) }),
+    )
   })
 })
 
-describe('redactUrl', () => {
-  it.each([
-    ['redis://:pw@host:6379/0', 'redis://:****@host:6379/0'],
-    ['redis://me:pw@host', 'redis://me:****@host'],
-    ['rediss://me:p@ss/w#rd:x@host', 'rediss://me:****@host'],
-    ['redis://:p w@', 'redis://:****@'],
-    ['redis://me@x:pw@host', 'redis://me@x:****@host'],
-    ['redis:/:pw@host', 'redis:/:****@host'],
-    ['me:pw@host', 'me:****@host'],
-    ['redis://:pw', 'redis://:****'],
-    ['redis://me:pw', 'redis://me:****'],
-    ['redis://host?password=pw&db=1', 'redis://host?password=****&db=1'],
-    ['unix:///run/redis.sock?db=1&password=pw', 'unix:///run/redis.sock?db=1&password=****'],
-  ])('hides the password of %s', (url, redacted) => {
-    expect(redactUrl(url)).toBe(redacted)
-    expect(hasPassword(url)).toBe(true)
+describe('the address', () => {
+  it('has the password of the environment before that of the file, and shows neither', () => {
+    const toml = `${HOST}host = "h"\nusername = "me"\npassword = "of-file"\ndatabase = 2`
+    expect(targetOf(toml).address).toMatchObject({
+      login: { username: 'me', password: 'of-file' },
+      database: 2,
+      shown: 'redis://me:****@h:6379/2 (/town/tinytown.toml)',
+    })
+    expect(targetOf(toml, { TINYTOWN_REDIS_PASSWORD: 'of-env' }).address.login.password).toBe('of-env')
   })
 
-  it.each([
-    'redis://host:6379/0',
-    'redis://host:6379?db=1',
-    'redis://me@host:6379',
-    'redis://[::1]:6379',
-    'redis://[fe80::1]',
-    'unix:///run/redis.sock',
-    'host:6379',
-    '',
-    'no url',
-  ])('leaves %s alone', (url) => {
-    expect(redactUrl(url)).toBe(url)
-    expect(hasPassword(url)).toBe(false)
+  it('has the TLS files beside tinytown.toml, for a URL as well', () => {
+    const toml = '[redis]\ntls_ca_cert = "ca.pem"\ntls_server_name = "redis.internal"'
+    const tls = { ca: '/town/ca.pem', cert: undefined, key: undefined, serverName: 'redis.internal' }
+    expect(targetOf(toml, { REDIS_URL: 'rediss://h' }).address.tls).toEqual(tls)
+    expect(targetOf(toml, { REDIS_URL: 'redis://h' }).address.tls).toBeNull()
+    expect(targetOf(`${toml}\nuse_socket = false\nhost = "h"\ntls_enabled = true`).address.tls).toEqual(tls)
   })
 
-  it('shows no password, however it is written', () => {
-    fc.assert(
-      fc.property(fc.string({ minLength: 1 }), fc.constantFrom('', 'me'), (password, user) => {
-        const secret = `<${password}>`
-        const redacted = redactUrl(`redis://${user}:${secret}@host:6379`)
-        expect(redacted).toBe(`redis://${user}:****@host:6379`)
-      }),
-    )
-  })
-
-  it('changes nothing the second time', () => {
-    const url = fc.tuple(
-      fc.constantFrom('', 'redis://', 'unix://'),
-      fc.string({ unit: fc.constantFrom(...'a1:@/?#[]=&') }),
-    )
-    fc.assert(
-      fc.property(url, ([scheme, rest]) => {
-        const once = redactUrl(scheme + rest)
-        expect(redactUrl(once)).toBe(once)
-      }),
-    )
+  it('leaves an explicit URL its own login', () => {
+    const { login } = targetOf('', { REDIS_URL: 'redis://h', TINYTOWN_REDIS_PASSWORD: 'pw' }).address
+    expect(login).toEqual({})
   })
 })

@@ -55,7 +55,20 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   redisSocket: ['file', '', undefined],
   redisHost: ['file', '', undefined],
   redisPort: [1, '', undefined],
-  redisTls: [true, '', undefined],
+  redisTls: [true, 'false', undefined],
+  redisUsername: ['file', 'env', undefined],
+  redisDatabase: [1, '', undefined],
+  redisBind: ['0.0.0.0', '', undefined],
+  redisTlsCaCert: ['file', 'env', undefined],
+  redisTlsCert: ['file', 'env', undefined],
+  redisTlsKey: ['file', 'env', undefined],
+  redisTlsServerName: ['file', 'env', undefined],
+  redisSentinels: [['file:1'], '', undefined],
+  redisSentinelName: ['file', '', undefined],
+  redisSentinelUsername: ['file', '', undefined],
+  redisSentinelPassword: ['file', 'env', undefined],
+  redisCluster: [['file:1'], '', undefined],
+  useCentralRedis: [true, '', undefined],
   redisPersist: [true, '', undefined],
   logLevel: ['warn', 'error', 'fatal'],
   logFormat: ['json', 'pretty', 'auto'],
@@ -186,7 +199,7 @@ describe('errors', () => {
     [
       'config',
       { env: { REDIS_URL: 'http://cache:6379' } },
-      'Expected redisUrl to be a redis://, rediss:// or unix:// URL, with special characters of a password percent-encoded, got http://cache:6379 (REDIS_URL)',
+      'Expected redisUrl to be a URL like redis://host:6379, rediss://…, unix:///path, redis+sentinel://… or redis+cluster://…, with special characters of a password percent-encoded, got http://cache:6379 (REDIS_URL)',
     ],
   ])('are of the code %s and say: %#', (code, inputs, message) => {
     const error = errorOf(inputs)
@@ -222,9 +235,7 @@ describe('errors', () => {
     expect(secrets.map(({ env }) => env).sort()).toEqual([...TOWN_SECRETS].sort())
     for (const name of TOWN_SECRETS) {
       const error = errorOf({ flags: { passEnv: ['A_KEY', name] } })
-      expect(error.message).toMatch(
-        /^Expected passEnv to be names other than REDIS_URL and .*\(--pass-env\)$/,
-      )
+      expect(error.message).toMatch(/^Expected passEnv to be names other than REDIS_URL, .*\(--pass-env\)$/)
       expect(error.remedy).toMatch(/under another name/)
     }
   })

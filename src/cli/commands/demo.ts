@@ -9,6 +9,7 @@ import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
 import type { Context } from '../../client/context.ts'
 import { type OpenTown, openTown } from '../../client/open-town.ts'
+import { serverOptions } from '../../client/own-server.ts'
 import { Stream, type Watch } from '../../client/watch.ts'
 import { WorkerError } from '../../domain/errors.ts'
 import type { TownEvent } from '../../domain/event.ts'
@@ -103,12 +104,11 @@ async function show(demo: Demo): Promise<number> {
   say(terminal, 'town', `${root}, a scratch folder`)
   const context = loadContext({ town: root, cli }, env)
   chosenProfile(context)
-  const socketPath = context.target.kind === 'local' ? context.target.socketPath : ''
-  const pidFile = join(root, '.tt', 'redis.pid')
-  closers.add(() => stopLocalRedis({ socketPath, pidFile }))
+  const server = serverOptions(context)
+  if (server) closers.add(() => stopLocalRedis(server))
   const town = await openTown(context, { purpose: 'demo', lasting: false, signal: demo.signal })
   closers.add(() => town.close())
-  say(terminal, 'redis', `started on ${socketPath}`)
+  say(terminal, 'redis', `started on ${context.target.address.shown}`)
   const stream = await watchTown(demo, town)
   const worker = startWorker(demo)
   closers.add(() => endWorker(worker))

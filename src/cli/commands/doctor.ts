@@ -1,5 +1,6 @@
 import type { Context } from '../../client/context.ts'
-import { brokenSettings, type Check, type CheckOptions, machineChecks, townChecks } from '../checks.ts'
+import { type Check, type CheckOptions, failed } from '../check.ts'
+import { machineChecks, townChecks } from '../checks.ts'
 import type { Command, Invocation } from '../command.ts'
 import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -28,9 +29,10 @@ async function runDoctor({ flags, env, terminal, signal }: Invocation): Promise<
       : [...machineChecks(null, options), async () => context]
   const checks: Check[] = []
   for (const check of toDo) {
-    const result = await check()
-    checks.push(result)
-    if (!json) print(terminal, result)
+    for (const result of [await check()].flat()) {
+      checks.push(result)
+      if (!json) print(terminal, result)
+    }
   }
   const failures = checks.filter(({ status }) => status === 'fail').length
   if (json) terminal.json({ ok: failures === 0, checks })
@@ -42,7 +44,7 @@ function contextOrProblem(flags: Invocation['flags'], env: NodeJS.ProcessEnv): C
   try {
     return loadContext(flags, env)
   } catch (error) {
-    return brokenSettings(error)
+    return failed('Settings', error)
   }
 }
 

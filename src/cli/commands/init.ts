@@ -21,6 +21,10 @@ export const init: Command = {
       describe: 'The name of the town [default: git repository and branch, else the name of the folder]',
     },
     cli: { type: 'string', requiresArg: true, describe: 'The CLI of workers that are told no other' },
+    central: {
+      type: 'boolean',
+      describe: 'Use the redis-server in ~/.tt that all towns of this user share, instead of one of its own',
+    },
     ...jsonFlag,
   },
   build: (yargs) => yargs.positional('dir', { type: 'string', describe: 'The folder [default: this one]' }),
@@ -35,7 +39,8 @@ async function runInit({ flags, terminal }: Invocation): Promise<number> {
   const cli = flagValue(flags, 'cli', schema.text)
   if (cli !== undefined) checkCli(cli)
   const folder = resolve(flags.dir === undefined ? '.' : String(flags.dir))
-  const made = await makeTown(folder, { name, cli }, KNOWN_CLIS)
+  const central = flags.central === true ? true : undefined
+  const made = await makeTown(folder, { name, cli, central }, KNOWN_CLIS)
   if (flags.json === true) terminal.json(made)
   else {
     terminal.line(`Town ${made.name} in ${made.folder}`)

@@ -1,4 +1,3 @@
-import { addressOf } from '../../client/open-town.ts'
 import { summarizeTown, type TownSummary } from '../../client/summary.ts'
 import { watchTown } from '../../client/watch-town.ts'
 import type { Command } from '../command.ts'
@@ -77,7 +76,7 @@ function statusJson({ context, keys }: Session, summary: TownSummary): object {
   return {
     town: keys.town,
     folder: context.place.root,
-    redis: { address: addressOf(context.target).shown, ...server },
+    redis: { address: context.target.address.shown, ...server },
     agentsByState,
     tasksByState,
     waiting,
@@ -93,7 +92,7 @@ function statusLines(session: Session, summary: TownSummary): string[] {
   const facts: [string, string][] = [
     ['Town', keys.town],
     ['Folder', file === null ? `${root} (no tinytown.toml)` : root],
-    ['Redis', `${addressOf(context.target).shown}, ${server.version}, persistence: ${server.persistence}`],
+    ['Redis', `${context.target.address.shown}, ${server.version}, persistence: ${server.persistence}`],
     ['Agents', counts(terminal, summary.agentsByState)],
     ['Tasks', counts(terminal, summary.tasksByState)],
     ['Waiting', String(summary.waiting)],

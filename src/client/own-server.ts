@@ -1,0 +1,56 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { centralFolder } from '../config/central-file.ts'
+import type { RedisAddress, RedisTarget } from '../config/redis-target.ts'
+import { centralPassword, closeToOthers } from '../server/central.ts'
+import { ensureLocalRedis, type LocalRedis } from '../server/local.ts'
+import type { LocalRedisOptions, ServerEvent } from '../server/place.ts'
+import type { Context } from './context.ts'
+
+export interface ServerUse {
+  readonly onEvent?: ((event: ServerEvent) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What the server of a town is started with; null where Redis runs elsewhere. */
+export function serverOptions(
+  { target, place }: Pick<Context, 'target' | 'place'>,
+  { onEvent }: ServerUse = {},
+): LocalRedisOptions | null {
+  const { address, server } = target
+  if (server === null) return null
+  const emit = onEvent ?? (() => undefined)
+  const { persist } = server
+  const home = centralFolder(homedir())
+  const where =
+    server.kind === 'central'
+      ? { root: home, pidFile: join(home, 'redis.pid'), logFile: join(home, 'redis.log') }
+      : { root: place.root }
+  if (address.place.kind === 'socket') return { ...where, socketPath: address.place.path, persist, emit }
+  if (address.place.kind !== 'tcp') return null
+  const { host, port } = address.place
+  const tcp = { host, port, bind: server.bind ?? host, password: address.login.password, tls: address.tls }
+  return { ...where, tcp, persist, emit }
+}
+
+/** Starts or adopts the server of a town, where there is one to start, and returns the address that clients connect to. */
+export async function ensureServer(
+  context: Pick<Context, 'target' | 'place'>,
+  use: ServerUse = {},
+): Promise<{ address: RedisAddress; started: LocalRedis | null }> {
+  const target = await withPassword(context.target, use.signal)
+  const options = serverOptions({ ...context, target }, use)
+  if (options === null) return { address: target.address, started: null }
+  const started = await ensureLocalRedis(options, use.signal ? { signal: use.signal } : {})
+  return { address: target.address, started }
+}
+
+/** The central server always has a password; the first town that uses it makes one. */
+async function withPassword(target: RedisTarget, signal: AbortSignal | undefined): Promise<RedisTarget> {
+  const { address, server } = target
+  if (server?.kind !== 'central') return target
+  await closeToOthers(homedir())
+  if (address.login.password !== undefined) return target
+  const password = await centralPassword(homedir(), signal)
+  return { server, address: { ...address, login: { ...address.login, password } } }
+}
