@@ -40,7 +40,14 @@ export type WorkerEvent =
   | { readonly type: 'halting'; readonly why: string }
   | { readonly type: 'evicted' }
   | { readonly type: 'lease-lost' }
-  | { readonly type: 'forgotten'; readonly why: 'data-lost' | 'pruned' }
+  | { readonly type: 'forgotten'; readonly why: 'data-lost' | 'pruned' | 'recovered' }
+  /** A peer was dead; what it had in hand is back in its inbox. */
+  | {
+      readonly type: 'peer-recovered'
+      readonly agentId: Id
+      readonly name: string
+      readonly messages: number
+    }
   | { readonly type: 'left-without-redis'; readonly detail: string }
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }

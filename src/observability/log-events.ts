@@ -52,6 +52,12 @@ function settledSentence(event: Extract<WorkerEvent, { type: 'task-settled' }>):
   return [level, `task ${event.state}${why} in ${took}: ${oneLine(event.result)}${overruled}`]
 }
 
+const FORGOTTEN = {
+  pruned: 'the agent was pruned while its CLI was missing, and comes back with what waited',
+  'data-lost': 'Redis lost its data, or came back with older data, and does not know this worker',
+  recovered: 'this worker was silent for so long that a peer took it for dead and gave its task back',
+} as const
+
 type Rest = Exclude<WorkerEvent, { type: 'registered' | 'state' | `task-${string}` | `message-${string}` }>
 
 function surroundingsSentence(event: Rest): [Level, string] {
@@ -73,12 +79,9 @@ function surroundingsSentence(event: Rest): [Level, string] {
     case 'lease-lost':
       return ['error', 'another worker took this agent; this one writes nothing more and ends']
     case 'forgotten':
-      return [
-        'error',
-        event.why === 'pruned'
-          ? 'the agent was pruned while its CLI was missing; it registers again, with what waited'
-          : 'Redis lost its data, or came back with older data, and does not know this worker; it registers again',
-      ]
+      return ['error', `${FORGOTTEN[event.why]}; it registers again`]
+    case 'peer-recovered':
+      return ['warn', `the worker of ${event.name} is dead; its inbox has ${event.messages} message(s) back`]
     case 'left-without-redis':
       return [
         'error',

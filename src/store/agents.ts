@@ -44,7 +44,7 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
   for (;;) {
     const agent = town.agent(id)
     const own = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
-    const keys = [...own, agent.urgent, agent.inbox, agent.spareUrgent, agent.spareInbox]
+    const keys = [...own, agent.urgent, agent.inbox, agent.spareUrgent, agent.spareInbox, town.watched]
     const extra = Object.entries(who.extra).flat()
     const fixed = [
       token,
@@ -117,7 +117,8 @@ export async function leaveTown(
 ): Promise<number> {
   const { agent, town } = lease
   const own = [agent.lease, agent.inFlight, agent.inbox, agent.record, agent.stop]
-  const keys = [...own, town.events, agent.events, agent.owner, agent.spareUrgent, agent.spareInbox]
+  const rest = [agent.owner, agent.spareUrgent, agent.spareInbox, town.watched]
+  const keys = [...own, town.events, agent.events, ...rest]
   const args = [lease.agentId, message, keepRecord ? '1' : '0']
   const [, back] = await runLeased(lease, leaveScript, keys, args)
   return Number(back)

@@ -20,6 +20,10 @@ export interface TownKeys {
   readonly deadLetters: string
   /** Hash of agent name (lower case) to agent id: the same name takes the same inbox again. */
   readonly names: string
+  /** Set of the ids of agents whose worker did not leave: their peers look whether it lives. */
+  readonly watched: string
+  /** Hash of what the peers saw at their last look. */
+  readonly seen: string
   readonly agentPattern: string
   readonly agentPrefix: string
   readonly taskPattern: string
@@ -38,7 +42,7 @@ export interface AgentKeys {
   readonly events: string
   /** Holds the token of the one live worker; expires when it is not renewed. */
   readonly lease: string
-  /** The token of the worker that registered last: it may take its own lease again after it ran out. */
+  /** The token of the worker that registered last: it may take its own lease again after it ran out, unless a peer took it for dead. */
   readonly owner: string
   /** Messages that were claimed and not yet settled, oldest first. */
   readonly inFlight: string
@@ -68,6 +72,8 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
     guideBroadcast: 'tt:broadcast',
     deadLetters: `${base}:dead-letters`,
     names: `${base}:worker:names`,
+    watched: `${base}:worker:watched`,
+    seen: `${base}:worker:seen`,
     agentPattern: `${escapeGlob(base)}:agent:*`,
     agentPrefix: `${base}:agent:`,
     taskPattern: `${escapeGlob(base)}:task:*`,

@@ -29,10 +29,10 @@ export class LeaseLost extends Error {
 
 /**
  * The registration is gone and has to be made again: Redis lost its data, or read an old snapshot, so that there is nothing left to
- * settle; or somebody pruned the agent while it stood in `error`.
+ * settle; or somebody pruned the agent while it stood in `error`; or a peer took its worker for dead and gave back what it had in hand.
  */
 export class Forgotten extends Error {
-  readonly why: 'data-lost' | 'pruned'
+  readonly why: 'data-lost' | 'pruned' | 'recovered'
 
   constructor(why: Forgotten['why'] = 'data-lost') {
     super('Redis does not know this agent any more')
@@ -43,7 +43,7 @@ export class Forgotten extends Error {
 
 /**
  * Runs a script in the agent's name and returns its reply as texts. A lease that only ran out (Redis was away for longer) is
- * taken again first. Throws `LeaseLost` when another worker has taken it, `Forgotten` when Redis lost its data.
+ * taken again first. Throws `LeaseLost` when another worker has taken it, `Forgotten` when Redis lost its data or a peer has recovered it.
  */
 export async function runLeased(
   lease: Lease,
@@ -115,6 +115,7 @@ export async function pulse(lease: Lease, beat: Beat): Promise<Pulse> {
   const [kind, state, stopping, taskState, urgent, inbox] = reply
   if (kind === 'lost') throw new LeaseLost()
   if (kind === 'forgotten') throw new Forgotten()
+  if (kind === 'recovered') throw new Forgotten('recovered')
   if (kind === 'evicted') return { kind }
   return {
     kind: 'ok',

@@ -4,11 +4,13 @@ import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Id } from '../domain/ids.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import { lookAfterPeers } from '../reliability/peers.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { leaveTown, setAgentState } from '../store/agents.ts'
 import { abandonRedis, isPassing, type Redis } from '../store/connection.ts'
 import { claimMessage, waitForMessage } from '../store/inbox.ts'
 import { Forgotten, type Lease, LeaseLost, pulse } from '../store/lease.ts'
+import { lookAtPeers, recoverPeer } from '../store/peers.ts'
 import { getTask } from '../store/tasks.ts'
 import { type AttemptTools, answerAtOnce, handleMessage } from './attempt.ts'
 import { BacklogLook } from './backlog.ts'
@@ -73,6 +75,12 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     bell: options.bell,
     signal: ending.signal,
   })
+  const watch = lookAfterPeers({
+    look: () => redis.once(() => lookAtPeers(lease.redis, lease.town)),
+    recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId)),
+    onRecovered: (recovered) => emit({ type: 'peer-recovered', ...recovered }),
+    signal: ending.signal,
+  })
   const parting = partFromAbsentRedis(options, lifecycle, {
     ending: anyOf(control.draining, ending.signal),
     over: over.signal,
@@ -94,7 +102,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   } finally {
     ending.abort()
     over.abort()
-    await Promise.allSettled([heart, parting])
+    await Promise.allSettled([heart, parting, watch])
   }
 }
 

@@ -1,10 +1,22 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { type Deferred, deferred } from '../../src/base/deferred.ts'
 
 /** One command that a client sent: its words, as texts. */
 export type Sent = readonly string[]
 
-/** A proxy before a Redis: it delays, loses and cuts what goes through it, and knows what was asked. */
+/** Says whether a command is meant. */
+export type Match = (command: Sent) => boolean
+
+/** A command that a proxy has in its hand, with all that came behind it on its connection. */
+interface Held {
+  /** Settles when the command is there. */
+  readonly arrived: Promise<Sent>
+  /** Lets everything go on. */
+  release(): void
+}
+
+/** A proxy before a Redis: it delays, holds, loses and cuts what goes through it, and knows what was asked. */
 export interface RedisProxy {
   readonly port: number
   /** What clients sent, in the order in which it came through. */
@@ -13,6 +25,13 @@ export interface RedisProxy {
   blackHole(): void
   /** Closes the connections that are open. */
   cut(): void
+  /** Holds the next command that matches: the server does not get it before it is released. */
+  hold(match: Match): Held
+  /**
+   * Lets the next command that matches through and loses its reply: all of it, or what is behind the first `bytes` of it. Then the
+   * connection is closed. Settles when it is done.
+   */
+  loseReply(match: Match, bytes?: number): Promise<void>
   /** How many connections were made. */
   readonly connections: number
   close(): Promise<void>
@@ -24,19 +43,27 @@ export async function startProxy(
   { delayMs = 0 }: { delayMs?: number } = {},
 ): Promise<RedisProxy> {
   const sent: Sent[] = []
-  const pairs = new Set<{ client: Socket; server: Socket; silent: boolean }>()
+  const pairs = new Set<Pair>()
+  const traps: Trap[] = []
   let connections = 0
   const listener = createServer((client) => {
     connections += 1
     const server = connect(to)
-    const pair = { client, server, silent: false }
+    const pair: Pair = { client, server, silent: false, held: null, loss: null }
     pairs.add(pair)
-    const reader = new CommandReader((command) => sent.push(command))
+    const reader = new CommandReader((command) => {
+      sent.push(command)
+      const at = traps.findIndex(({ match }) => match(command))
+      if (at >= 0) traps.splice(at, 1)[0]?.spring(pair, command)
+    })
     const pass = (from: Socket, into: Socket, see?: (data: Buffer) => void) => {
       from.on('data', (data: Buffer) => {
         see?.(data)
         const forward = () => {
-          if (!pair.silent && !into.destroyed) into.write(data)
+          if (pair.silent || into.destroyed) return
+          if (from === client && pair.held) pair.held.push(data)
+          else if (from === server && pair.loss) loseNow(pair, data)
+          else into.write(data)
         }
         if (delayMs === 0) forward()
         else setTimeout(forward, delayMs)
@@ -61,6 +88,29 @@ export async function startProxy(
     cut() {
       for (const { client } of pairs) client.destroy()
     },
+    hold(match) {
+      const arrived = deferred<Sent>()
+      let release: Held['release'] = () => undefined
+      const spring = (pair: Pair, command: Sent) => {
+        pair.held = []
+        release = () => {
+          const { held } = pair
+          pair.held = null
+          for (const data of held ?? []) if (!pair.server.destroyed) pair.server.write(data)
+        }
+        arrived.resolve(command)
+      }
+      traps.push({ match, spring })
+      return { arrived: arrived.promise, release: () => release() }
+    },
+    async loseReply(match, bytes = 0) {
+      const done = deferred()
+      const spring = (pair: Pair) => {
+        pair.loss = { bytes, done }
+      }
+      traps.push({ match, spring })
+      await done.promise
+    },
     get connections() {
       return connections
     },
@@ -69,6 +119,29 @@ export async function startProxy(
       await new Promise((resolve) => listener.close(resolve))
     },
   }
+}
+
+/** A client, and its connection to the server. */
+interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+  silent: boolean
+  /** What the client sent since a command is held. */
+  held: Buffer[] | null
+  /** The next reply gets no further than so many bytes. */
+  loss: { readonly bytes: number; readonly done: Deferred<void> } | null
+}
+
+/** Springs at the first command that matches. */
+interface Trap {
+  readonly match: Match
+  readonly spring: (pair: Pair, command: Sent) => void
+}
+
+function loseNow({ client, server, loss }: Pair, reply: Buffer): void {
+  server.destroy()
+  client.end(reply.subarray(0, loss?.bytes))
+  loss?.done.resolve()
 }
 
 /** Reads the commands that a client sends (RESP arrays of bulk strings). */

@@ -7,7 +7,8 @@ import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW, TITLE } from './shared.ts'
  * the stop flag and the lease go. For a while the owner says who left, so that a repetition changes nothing and nobody takes a
  * registration that ended for data that Redis lost.
  *
- * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner, spare urgent, spare inbox
+ * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner, spare urgent, spare inbox,
+ *   agents to be looked after
  * ARGV: token, agent id, message, leave the record as it is, as another worker writes it: '1' or '0'
  * Returns: {'lost'} | {'ok', messages given back}
  */
@@ -29,6 +30,7 @@ end
 local back = 0
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
 redis.call('DEL', lease, stop, KEYS[9], KEYS[10])
+redis.call('SREM', KEYS[11], ARGV[2])
 redis.call('SET', KEYS[8], last_registration(KEYS[8]) .. ' ' .. left, 'EX', ${KEPT_SECONDS})
 local agent = open(KEYS[4])
 if agent.there and ARGV[4] ~= '1' then

@@ -14,7 +14,8 @@ import { KEPT_SECONDS, LAST_REGISTRATION, MEND, NOW } from './shared.ts'
  *   spare urgent, spare inbox
  * ARGV: token, lease ms, state to assert, write the sign of life: '1' or '0', which registration it is,
  *   start id of the run in hand ('' = none), agent id
- * Returns: {'lost'} | {'forgotten'} (the data is gone, or older than this registration) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
+ * Returns: {'lost'} | {'forgotten'} (the data is gone, or older than this registration) | {'recovered'} (a peer took this worker for
+ *   dead and gave back what it had in hand) | {'evicted'} | {'ok', agent state, stop requested: '1' or '0', task state ('' = none), urgent messages, messages}
  */
 export const pulse = script(
   'pulse',
@@ -28,6 +29,7 @@ local holder = redis.call('GET', lease)
 if holder ~= ARGV[1] then
   local count, who = last_registration(KEYS[5])
   if count < tonumber(ARGV[5]) then return {'forgotten'} end
+  if not holder and who == 'recovered:' .. ARGV[1] then return {'recovered'} end
   if holder or who ~= ARGV[1] then return {'lost'} end
 end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])

@@ -10,7 +10,8 @@ import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
  *
  * What was put by of the queue of an agent that was deleted in the state error comes back.
  *
- * KEYS: lease, agent record, stop flag, names, town events, agent events, owner, urgent, inbox, spare urgent, spare inbox
+ * KEYS: lease, agent record, stop flag, names, town events, agent events, owner, urgent, inbox, spare urgent, spare inbox,
+ *   agents to be looked after
  * ARGV: token, lease ms, agent id, name, cli, role ('' = none), prefix of agent records, dead token ('' = none),
  *   form of a new record ('hash' or 'json'), then pairs of extra fields
  * Returns: {'unreadable', type of the key} | {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0', which registration of the agent it is}
@@ -38,6 +39,7 @@ redis.call('SET', lease, token, 'PX', lease_ms)
 local count = last_registration(KEYS[7]) + 1
 redis.call('SET', KEYS[7], count .. ' ' .. token, 'EX', ${KEPT_SECONDS})
 redis.call('HSET', names, string.lower(name), id)
+redis.call('SADD', KEYS[12], id)
 redis.call('DEL', stop)
 local fresh = not agent.there
 if fresh then

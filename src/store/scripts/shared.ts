@@ -53,7 +53,7 @@ end`
 
 /**
  * last_registration(key) -> count, who: how many times the agent was registered, and the token of the last one (`left:` and the
- * token once it left). The count tells a server that read an old snapshot from one where another worker has registered.
+ * token once it left, `recovered:` and the token once a peer took it for dead). The count tells a server that read an old snapshot from one where another worker has registered.
  */
 export const LAST_REGISTRATION = `
 local function last_registration(key)

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import type { Script } from '../../src/store/script.ts'
+import { type Daemon, startProgram, type TestTown } from './daemon.ts'
+import type { FakeAgents } from './fake-agent.ts'
+import { type Match, type RedisProxy, startProxy } from './proxy.ts'
+import { type RedisServer, startRedis } from './redis-servers.ts'
+import { useScene } from './scene.ts'
+
+const BLOCKER = fileURLToPath(new URL('./block-event-loop.mjs', import.meta.url))
+
+/** A town on a redis-server that keeps every write, behind a proxy for whoever wants it. */
+export interface FaultyTown {
+  readonly town: TestTown
+  readonly agents: FakeAgents
+  readonly proxy: RedisProxy
+  readonly server: RedisServer
+  /** Ends the server as a crash does. */
+  killRedis(): Promise<void>
+  /** Starts it again with its data. */
+  startRedis(): Promise<void>
+  /** Starts a worker that reaches Redis through the proxy, and waits until it is idle. */
+  behindProxy(...args: string[]): Promise<Daemon>
+  /** Starts a worker whose event loop stands still for so long at each SIGUSR2. */
+  blockable(ms: number, ...args: string[]): Promise<Daemon>
+}
+
+const KEEPS_ALL = ['appendonly yes', 'appendfsync always']
+
+/** Makes towns for faults; what they open is closed by `onClose`. */
+export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void): () => Promise<FaultyTown> {
+  const scene = useScene(onClose)
+  return async () => {
+    let server = await startRedis({ config: KEEPS_ALL })
+    onClose(() => server.close())
+    const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
+    onClose(() => proxy.close())
+    const { town, agents } = await scene({ env: { REDIS_URL: `redis://127.0.0.1:${server.port}` } })
+    const started = async (args: readonly string[], env: object) => {
+      const daemon = startProgram(args, { cwd: town.root, env: { ...agents.env, ...env } })
+      onClose(async () => {
+        daemon.signal('SIGKILL')
+        await daemon.exit
+      })
+      await daemon.says(/starting -> (idle|paused|error)/)
+      return daemon
+    }
+    return {
+      town: { ...town, redis: async () => server.redis },
+      agents,
+      proxy,
+      get server() {
+        return server
+      },
+      async killRedis() {
+        await server.kill()
+        server.redis.disconnect()
+      },
+      async startRedis() {
+        server = await startRedis({ config: KEEPS_ALL, dir: server.dir, port: server.port })
+      },
+      behindProxy: (...args) => started(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
+      blockable: (ms, ...args) =>
+        started(args, {
+          REDIS_URL: `redis://127.0.0.1:${server.port}`,
+          NODE_OPTIONS: `--import=${BLOCKER}`,
+          BLOCK_MS: String(ms),
+        }),
+    }
+  }
+}
+
+/** A run of this script, by its digest or, where the server does not know it yet, by its text. */
+export function runOf({ sha }: Script): Match {
+  return ([name = '', text = '']) => {
+    const command = name.toLowerCase()
+    if (command === 'evalsha') return text === sha
+    return command === 'eval' && createHash('sha1').update(text).digest('hex') === sha
+  }
+}
