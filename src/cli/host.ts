@@ -15,6 +15,7 @@ import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
+import { Spool } from '../reliability/spool.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { reviveLocalRedis } from '../server/revive.ts'
@@ -234,6 +235,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,
         logPath: runner.logPath,
+        spool: new Spool({ root: join(place.root, '.tt', 'spool'), agentId: lease.agentId, emit }),
         report: (taskId, result) =>
           completeWithTt({
             townRoot: place.root,

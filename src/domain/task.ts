@@ -34,6 +34,9 @@ export function isTerminal(state: TaskState): boolean {
   return NEXT[state].length === 0
 }
 
+/** The states of a task that an agent has and has not ended. */
+export const IN_HAND = ['assigned', 'running'] as const satisfies readonly TaskState[]
+
 /** Reads a state word; `in_flight` is upstream's old name of `running`, an unknown word counts as `pending`. */
 export function readTaskState(word: string | undefined): TaskState {
   if (word === 'in_flight') return 'running'
@@ -88,4 +91,9 @@ export interface NewTaskRecord {
 /** Makes a task with a new id that nobody has yet: `pending`. It stands in no town before its record is written. */
 export function newTask({ createdAt = new Date().toISOString(), tags = [], ...from }: NewTaskRecord): Task {
   return { id: newId(), state: 'pending', tags, ...from, createdAt, updatedAt: createdAt }
+}
+
+/** Whether an agent has a task and has not ended it. */
+export function isInHand({ state, assignedTo }: Pick<Task, 'state' | 'assignedTo'>, agentId: Id): boolean {
+  return assignedTo === agentId && IN_HAND.some((open) => open === state)
 }

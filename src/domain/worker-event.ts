@@ -55,6 +55,11 @@ export type WorkerEvent =
   | { readonly type: 'redis-stopped' }
   | { readonly type: 'redis-not-started'; readonly detail: string }
   | { readonly type: 'redis-refused'; readonly detail: string; readonly retryMs: number }
+  /** A result that Redis does not have yet lies on disk. */
+  | { readonly type: 'result-spooled'; readonly taskId: Id; readonly path: string }
+  /** A spooled result was not written: its task is gone, ended, elsewhere, or nobody can read it. */
+  | { readonly type: 'result-kept'; readonly why: string; readonly path: string }
+  | { readonly type: 'spool-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
   | { readonly type: 'stopped'; readonly givenBack: number }

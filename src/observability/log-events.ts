@@ -99,6 +99,12 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', `the redis-server of the town died and could not be started: ${event.detail}`]
     case 'redis-refused':
       return ['warn', `Redis refused a write (${event.detail}), again in ${formatDuration(event.retryMs)}`]
+    case 'result-spooled':
+      return ['warn', `Redis does not take the result; it is kept in ${event.path} meanwhile`]
+    case 'result-kept':
+      return ['warn', `a result that was never written is kept aside (${event.why}): ${event.path}`]
+    case 'spool-failed':
+      return ['error', `a result cannot be kept in ${event.path}: ${event.detail}`]
     case 'log-file-failed':
       return ['warn', `the log file ${event.path} cannot be written: ${event.detail}`]
     case 'leftovers-ended':

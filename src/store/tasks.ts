@@ -90,25 +90,29 @@ export interface Settlement {
   readonly extras: TaskExtras
   readonly eventMessage: string
   readonly activity: string
+  /** Another process made the run: a task that is not this agent's to settle any more is left alone. */
+  readonly spooled?: boolean
   /** What goes out with it. `tellsOf` is the end that it tells of when that is not the one of the run. */
   readonly reply?: { readonly to: Id; readonly raw: string; readonly tellsOf?: TaskState }
 }
 
 /**
  * `ended`: somebody else ended the task meanwhile and that end stands (`running`: another agent has started it). `gone`: its
- * record was deleted. `reread`: nothing was written, as the reply tells of another end than the one in the record.
+ * record was deleted. `reread`: nothing was written, as the reply tells of another end than the one in the record. `left`: nothing was
+ * written, as the task of a spooled result is not this agent's any more.
  */
 export type Settled =
   | { readonly kind: 'ok' }
   | { readonly kind: 'gone' }
   | { readonly kind: 'ended' | 'reread'; readonly state: TaskState }
+  | { readonly kind: 'left'; readonly why: 'gone' | 'ended' | 'elsewhere' }
 
 /** Writes the end of a task in one step. Throws `LeaseLost`. */
 export async function settleTask(lease: Lease, end: Settlement): Promise<Settled> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const own = [agent.lease, agent.inFlight, town.task(end.taskId), agent.record, agent.notes, agent.receipt]
-  const keys = [...own, agent.activity, town.events, agent.events, replyInbox]
+  const keys = [...own, agent.activity, town.events, agent.events, replyInbox, agent.inbox]
   const what = [
     end.digest,
     end.settleId,
@@ -125,13 +129,15 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
     end.eventMessage,
     end.activity,
     end.reply?.tellsOf ?? '',
+    end.spooled ? '1' : '0',
   ]
-  const [kind, state] = await runLeased(lease, settleScript, keys, [
+  const [kind, word] = await runLeased(lease, settleScript, keys, [
     ...what,
     ...how,
     ...extraFields(end.extras),
   ])
-  if (kind === 'ended' || kind === 'reread') return { kind, state: readTaskState(state) }
+  if (kind === 'ended' || kind === 'reread') return { kind, state: readTaskState(word) }
+  if (kind === 'left') return { kind, why: word as Extract<Settled, { kind: 'left' }>['why'] }
   return { kind: kind === 'gone' ? 'gone' : 'ok' }
 }
 

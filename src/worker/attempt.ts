@@ -13,8 +13,9 @@ import {
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
-import type { Task, TaskExtras, TaskState } from '../domain/task.ts'
+import { isInHand, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { Spool } from '../reliability/spool.ts'
 import { isPassing } from '../store/connection.ts'
 import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
@@ -34,6 +35,7 @@ import { agentStateOf, type Lifecycle } from './lifecycle.ts'
 import { endMissionTask, type MissionTools } from './mission.ts'
 import { type Route, routeMessage } from './route.ts'
 import type { Trouble } from './run.ts'
+import { encodeUnsettled, type Unsettled } from './unsettled.ts'
 
 /** One run of the CLI: the prompt and what the child is told of its task. */
 export interface Job {
@@ -67,6 +69,8 @@ export interface AttemptTools {
   readonly logPath: (taskId: Id) => string | undefined
   /** How the task of a mission is reported. */
   readonly mission: MissionTools
+  /** Holds a result that Redis does not take. */
+  readonly spool: Spool
   /** Repeats a write that the server refuses for a reason that passes by itself. */
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
@@ -171,7 +175,7 @@ async function attempt(
   }
   const started = await write(() => startTask(lease, start))
   if (started.kind !== 'started') return await skip(claimed, taskId, started, tools)
-  const work: Work = { claimed, message, route, started }
+  const work: StartedWork = { claimed, message, route, started, startId: start.startId }
   const cancel = new AbortController()
   lifecycle.enter({ name: 'working', taskId, startId: start.startId, cancel })
   let handled: Handled = { kind: 'no-run' }
@@ -188,6 +192,11 @@ interface Work {
   readonly claimed: Claimed
   readonly message: Message
   readonly route: Extract<Route, { kind: 'run' }>
+  readonly started: Pick<Extract<Started, { kind: 'started' }>, 'task' | 'startedAt' | 'attempt'>
+  readonly startId: string
+}
+
+interface StartedWork extends Work {
   readonly started: Extract<Started, { kind: 'started' }>
 }
 
@@ -216,7 +225,7 @@ async function skip(
 }
 
 async function runTask(
-  work: Work,
+  work: StartedWork,
   cancelled: AbortSignal,
   tools: AttemptTools,
 ): Promise<Told & { outcome: Outcome }> {
@@ -237,7 +246,7 @@ async function runTask(
 }
 
 function promptOf(
-  { started: { task, notes, notesLeft } }: Work,
+  { started: { task, notes, notesLeft } }: StartedWork,
   { role, roleInstructions, cli }: AttemptTools,
 ): FittedPrompt {
   const mission = missionKind(task.tags)
@@ -283,13 +292,58 @@ async function settle(
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
 ): Promise<void> {
+  const { claimed, startId, started, notesUsed, cliVersion } = work
+  const { task, startedAt, attempt } = started
+  const settleId = newId()
+  const text = encodeUnsettled({
+    agentId: tools.lease.agentId,
+    ...{ startId, settleId, claimed, task, startedAt, attempt, notesUsed, end },
+    ...(cliVersion ? { cliVersion } : {}),
+  })
+  const write = () => writeEnd(work, end, { settleId, tools })
+  await tools.spool.during({ taskId: task.id, startId, text }, write)
+}
+
+/** Settles a run that another process made. A task that is not this agent's to settle any more is left alone: `left`. */
+export async function settleUnsettled(
+  { run, message }: { run: Unsettled; message: Message },
+  tools: AttemptTools,
+): Promise<Settled> {
+  const { claimed, startId, settleId, task, startedAt, attempt, notesUsed, cliVersion, end } = run
+  const { agentId } = tools.lease
+  const route = routeMessage(message, { agentId, state: 'starting', currentTask: null })
+  if (route.kind !== 'run') return { kind: 'left', why: 'gone' }
+  // A mission learns of a task only while it is this agent's.
+  const read = async (id: Id) => {
+    const found = await tools.mission.read(id)
+    return found && isInHand(found, agentId) ? found : null
+  }
+  const work = {
+    claimed,
+    message,
+    route,
+    startId,
+    started: { task, startedAt, attempt },
+    notesUsed,
+    cliVersion,
+  }
+  const mission = { ...tools.mission, read }
+  return await writeEnd(work, end, { settleId, spooled: true, tools: { ...tools, mission } })
+}
+
+async function writeEnd(
+  work: Done,
+  end: Extract<Decision, { kind: 'settle' }>,
+  { settleId, spooled = false, tools }: { settleId: string; spooled?: boolean; tools: AttemptTools },
+): Promise<Settled> {
   const { started, claimed } = work
   const taskId = started.task.id
   const { state, letter } = await endMissionTask(started.task, end, tools.mission)
   const settlement = {
     digest: claimed.digest,
     taskId,
-    settleId: newId(),
+    settleId,
+    spooled,
     state,
     result: end.result,
     notesUsed: work.notesUsed,
@@ -306,8 +360,9 @@ async function settle(
   )
   if (state === 'running' && settled.kind === 'ok') {
     tools.emit({ type: 'task-left-running', taskId, letter: letter ?? '' })
-    return
+    return settled
   }
+  if (settled.kind === 'left') return settled
   tools.emit({
     type: 'task-settled',
     taskId,
@@ -318,6 +373,7 @@ async function settle(
     ...(end.reason ? { reason: end.reason } : {}),
     ...overruledBy(settled, end.state),
   })
+  return settled
 }
 
 /** The answer that goes out tells the end that the record has: where that is somebody else's, it is read first. */
@@ -336,7 +392,7 @@ async function settleAndTell(
 }
 
 function overruledBy(
-  settled: Settled,
+  settled: Exclude<Settled, { kind: 'left' }>,
   wanted: 'completed' | 'failed' | 'cancelled',
 ): {
   overruled?: 'gone' | TaskState

@@ -20,6 +20,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
 import type { MissionTools } from './mission.ts'
 import type { Trouble } from './run.ts'
+import { settleSpooled } from './settle-spooled.ts'
 
 /** How long one wait for a message lasts; between two waits the urgent list, a pause and a stop are looked at. */
 const WAIT_SECONDS = 1
@@ -47,7 +48,7 @@ export interface WorkerOptions {
   readonly inspect: () => Promise<Trouble | null>
   readonly attempt: Pick<
     AttemptTools,
-    'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'
+    'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
   > & {
     readonly report: MissionTools['report']
   }
@@ -86,7 +87,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     over: over.signal,
     parted,
   })
-  const loop = runLoop(loopTools(options, attempt, redis))
+  const loop = settleSpooled(attempt).then(() => runLoop(loopTools(options, attempt, redis)))
   try {
     const end = await Promise.race([loop, heart.then(() => 'drained' as const)])
     // A beat after the lease was given up would look like a lost lease.
@@ -229,17 +230,17 @@ function loopTools(
 /**
  * A worker that is to end does not wait for a Redis that is away: after a moment its connections are closed, and what waits
  * on them ends. The lease runs out by itself and what is in flight is taken up by the next start. A run in hand may finish
- * first, unless it is to end at once.
+ * first, unless it is to end at once; so may its result be written, unless it lies in the spool.
  */
 async function partFromAbsentRedis(
-  { lease, blocking, control }: WorkerOptions,
+  { lease, blocking, control, attempt: { spool } }: WorkerOptions,
   lifecycle: Lifecycle,
   { ending, over, parted }: { ending: AbortSignal; over: AbortSignal; parted: AbortController },
 ): Promise<void> {
   await Promise.race([aborted(ending), aborted(over)])
   let presentAt = monotonicMs()
   while (!over.aborted) {
-    const busy = lifecycle.phase.name === 'working' && !control.halting.aborted
+    const busy = lifecycle.phase.name === 'working' && !spool.holds && !control.halting.aborted
     if (busy || (await answers(lease.redis, over))) presentAt = monotonicMs()
     if (monotonicMs() - presentAt >= PARTING_MS) {
       parted.abort(new RedisAway())

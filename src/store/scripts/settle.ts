@@ -1,3 +1,4 @@
+import { IN_HAND } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
 import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
@@ -8,11 +9,15 @@ import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './sh
  * added. One that another agent has started meanwhile is left alone; any other word that somebody wrote gives way. The state running leaves the task to be ended by somebody
  * else. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
  *
- * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox
+ * A spooled result, which another process left, is written only to a task that is still this agent's to settle: assigned or running.
+ * Its message may be back in the inbox by then.
+ *
+ * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox, inbox
  * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
  *       number of notes used, reply message ('' = none), event message, activity text,
- *       which end the reply tells of ('' = that of the run, else the state that was found), then pairs of extra fields
- * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'} | {'reread', state} (nothing was written: the reply tells of another end)
+ *       which end the reply tells of ('' = that of the run, else the state that was found), spooled: '1' or '0',
+ *       then pairs of extra fields
+ * Returns: {'lost'} | {'left', 'gone', 'ended' or 'elsewhere'} (of a spooled result; nothing was written) | {'ok'} | {'ended', state} | {'gone'} | {'reread', state} (nothing was written: the reply tells of another end)
  */
 export const settle = script(
   'settle',
@@ -31,7 +36,13 @@ if redis.call('GET', receipt) == settle_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[3]), open(KEYS[4])
-local verdict = {'ok'}
+local verdict, spooled = {'ok'}, ARGV[15] == '1'
+if spooled then
+  if not task.there then return {'left', 'gone'} end
+  local found = task_state(task)
+  if not string.find(',${IN_HAND.join(',')},', ',' .. found .. ',', 1, true) then return {'left', 'ended'} end
+  if get(task, 'assigned_to') ~= agent_id then return {'left', 'elsewhere'} end
+end
 if not task.there then
   verdict = {'gone'}
 else
@@ -43,7 +54,7 @@ if ARGV[11] ~= '' and verdict[1] == 'ended' and verdict[2] ~= ARGV[14] then retu
 -- Whoever cancelled a task with our script has told it.
 local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
 if task.there and verdict[2] ~= 'running' then
-  for i = 15, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
+  for i = 16, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
 end
 if verdict[1] == 'ok' then
   put(task, 'updated_at', at, 'assigned_to', agent_id)
@@ -51,7 +62,7 @@ if verdict[1] == 'ok' then
   if reason ~= '' then put(task, 'reason', reason) end
   if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
 end
-take(in_flight, digest)
+if not take(in_flight, digest) and spooled then take(KEYS[11], digest) end
 -- A run that failed may have failed before it read them: told twice is better than never.
 if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})

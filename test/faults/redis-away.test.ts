@@ -1,0 +1,227 @@
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { recentEvents } from '../../src/store/events.ts'
+import { settle } from '../../src/store/scripts/settle.ts'
+import { getTask } from '../../src/store/tasks.ts'
+import { type TestTown, useClosers } from '../rig/daemon.ts'
+import { type FaultyTown, runOf, useFaultyTown } from '../rig/faulty-town.ts'
+import { freePort } from '../rig/redis-servers.ts'
+import { agentOf, assign, ended, taskThat } from '../rig/scene.ts'
+import { until } from '../rig/until.ts'
+
+const onClose = useClosers()
+const newTown = useFaultyTown(onClose)
+
+const WORKER = ['--cli', 'fake', '--lease-ms', '1000', '--kill-grace', '500ms']
+const PEER = [...WORKER, '--name', 'peer']
+
+const SPOOLED = /Redis does not take the result; it is kept in/
+
+/** The files below the spool, with the folder of the agent left out. */
+async function spooled(town: TestTown): Promise<string[]> {
+  const names = await readdir(join(town.root, '.tt', 'spool'), { recursive: true }).catch(() => [])
+  return names.filter((name) => name.endsWith('.json'))
+}
+
+/** Asserts that the one run of a task was written once, that its message is gone, and that nothing is left on disk. */
+async function isWrittenOnce({ town, agents }: FaultyTown, id: string, result: string): Promise<void> {
+  expect(await ended(town, id)).toMatchObject({ state: 'completed', result, attempts: 1 })
+  await until(async () => (await spooled(town)).length === 0, 'the spool is empty')
+  const agent = await agentOf(town)
+  expect(agent).toMatchObject({ tasksCompleted: 1, roundsCompleted: 1 })
+  const redis = await town.redis()
+  const { inbox, inFlight } = town.keys.agent(agent.id)
+  expect(await redis.exists(inbox, inFlight)).toBe(0)
+  const events = await recentEvents(redis, town.keys.events, 200)
+  expect(events.filter(({ event }) => event.event_type === 'task_completed')).toHaveLength(1)
+  expect(agents.started).toBe(1)
+}
+
+/** A worker that ends while Redis is away, with a result that Redis does not have. */
+async function leavesResult(faulty: FaultyTown, ...flags: string[]): Promise<string> {
+  const { town, agents } = faulty
+  const worker = await town.worker(...WORKER, ...flags)
+  const id = await assign(town, 'x')
+  const run = await agents.next()
+  await faulty.killRedis()
+  await run.stdout('worth keeping')
+  await run.exit(0)
+  worker.signal('SIGTERM')
+  expect(await worker.exit).toBe(69)
+  expect(await spooled(town)).toHaveLength(1)
+  return id
+}
+
+describe('a Redis that dies and comes back with its data', () => {
+  it('4: after longer than the lease, while the child ended, gets the result once, and no peer has it run again', async () => {
+    const faulty = await newTown()
+    const { town, agents } = faulty
+    const peer = await town.worker(...PEER)
+    const worker = await town.worker(...WORKER)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await faulty.killRedis()
+    await run.stdout('worth keeping')
+    await run.exit(0)
+    // That takes a second, which is the lease.
+    await worker.says(SPOOLED)
+    await faulty.startRedis()
+    await isWrittenOnce(faulty, id, 'worth keeping')
+    expect(peer.stderr()).not.toMatch(/is dead/)
+    const next = await assign(town, 'y')
+    await (await agents.next()).exit(1)
+    expect(await ended(town, next)).toMatchObject({ state: 'failed' })
+  })
+
+  it('4: and kill -9 of the worker meanwhile costs no second run', async () => {
+    const faulty = await newTown()
+    const { town, agents } = faulty
+    const worker = await town.worker(...WORKER)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await faulty.killRedis()
+    await run.stdout('worth keeping')
+    await run.exit(0)
+    await worker.says(SPOOLED)
+    worker.signal('SIGKILL')
+    await worker.exit
+    await faulty.startRedis()
+    await town.worker(...WORKER)
+    await isWrittenOnce(faulty, id, 'worth keeping')
+  })
+
+  it('4: has the result written also where the spool cannot be', async () => {
+    const faulty = await newTown()
+    const { town, agents } = faulty
+    const worker = await town.worker(...WORKER)
+    await writeFile(join(town.root, '.tt', 'spool'), 'no folder')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await faulty.killRedis()
+    await run.stdout('worth keeping')
+    await run.exit(0)
+    await worker.says(/a result cannot be kept in .*: (ENOTDIR|EEXIST)/)
+    await faulty.startRedis()
+    await isWrittenOnce(faulty, id, 'worth keeping')
+  })
+})
+
+describe('a replica that is asked to write', () => {
+  it('5: the result is asked again until it is a primary, which has it once', async () => {
+    const faulty = await newTown()
+    const { town, agents, server } = faulty
+    const worker = await town.worker(...WORKER)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await server.redis.replicaof('127.0.0.1', await freePort())
+    await run.stdout('worth keeping')
+    await run.exit(0)
+    await worker.says(/Redis refused a write \(READONLY/)
+    await worker.says(SPOOLED)
+    expect(await getTask(server.redis, town.keys, id)).toMatchObject({ state: 'running' })
+    await server.redis.replicaof('NO', 'ONE')
+    await isWrittenOnce(faulty, id, 'worth keeping')
+  })
+})
+
+describe('SIGTERM while Redis is down', () => {
+  it('19: ends in bounded time, and the next start writes the result before it claims anything', async () => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const id = await leavesResult(faulty)
+    const [name = ''] = await spooled(town)
+    const { mode } = await stat(join(town.root, '.tt', 'spool', name))
+    expect(mode & 0o777).toBe(0o600)
+    await faulty.startRedis()
+    const next = await town.worker(...WORKER)
+    await isWrittenOnce(faulty, id, 'worth keeping')
+    expect(next.stderr().indexOf('task completed')).toBeLessThan(next.stderr().indexOf('starting -> idle'))
+  })
+
+  it('19: has the result written by the next start also when a peer gave the task back meanwhile', async () => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const id = await leavesResult(faulty)
+    await faulty.startRedis()
+    const peer = await town.worker(...PEER)
+    await peer.says(/the worker of worker-1 is dead/)
+    await taskThat(town, id, ({ state }) => state === 'assigned', 'is given back')
+    await town.worker(...WORKER)
+    await isWrittenOnce(faulty, id, 'worth keeping')
+  })
+
+  it.each([
+    ['ended', { state: 'completed', result: 'by tt' }],
+    ['elsewhere', { state: 'running', assigned_to: '550e8400-e29b-41d4-a716-446655440000' }],
+  ])('19: leaves a task alone that is %s by then, and keeps the result aside', async (why, change) => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const id = await leavesResult(faulty)
+    await faulty.startRedis()
+    const redis = await town.redis()
+    await redis.hset(town.keys.task(id), change)
+    await redis.del(town.keys.agent((await agentOf(town)).id).inFlight)
+    const before = await redis.hgetall(town.keys.task(id))
+    const worker = await town.worker(...WORKER)
+    await worker.says(new RegExp(`never written is kept aside \\(${why}\\)`))
+    expect(await redis.hgetall(town.keys.task(id))).toEqual(before)
+    const [kept = ''] = await spooled(town)
+    expect(kept).toMatch(new RegExp(`^kept/.*${id}.*\\.${why}\\.json$`))
+    expect(await readFile(join(town.root, '.tt', 'spool', kept), 'utf8')).toContain('worth keeping')
+  })
+
+  it('19: sets a file aside that nobody can read, and works on', async () => {
+    const { town, agents } = await newTown()
+    const first = await town.worker(...WORKER)
+    first.signal('SIGTERM')
+    await first.exit
+    const { id: agentId } = await agentOf(town)
+    const folder = join(town.root, '.tt', 'spool', agentId)
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, `${agentId}-${agentId}.json`), '{"version":1,')
+    await writeFile(join(folder, 'something else.json'), '')
+    const worker = await town.worker(...WORKER)
+    await worker.says(/kept aside \(unreadable\)/)
+    expect(await readdir(folder)).toEqual([])
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    expect(await ended(town, id)).toMatchObject({ state: 'failed' })
+  })
+})
+
+describe('a settle', () => {
+  it('25: that a recovery forestalls ends in one end: the result is written by the worker that registers again', async () => {
+    const faulty = await newTown()
+    const { town, agents, proxy } = faulty
+    const peer = await town.worker(...PEER)
+    const worker = await faulty.behindProxy(...WORKER)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    const held = proxy.hold(runOf(settle))
+    await run.stdout('worth keeping')
+    await run.exit(0)
+    await held.arrived
+    await peer.says(/the worker of worker-1 is dead/)
+    await worker.says(SPOOLED)
+    held.release()
+    await worker.says(/a peer took it for dead/)
+    await isWrittenOnce(faulty, id, 'worth keeping')
+  })
+
+  it.each([
+    ['lost', 0],
+    ['cut in half', 2],
+  ])('25: whose reply is %s is made once', async (_, bytes) => {
+    const faulty = await newTown()
+    const { town, agents, proxy } = faulty
+    await faulty.behindProxy(...WORKER)
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    const lost = proxy.loseReply(runOf(settle), bytes)
+    await run.stdout('worth keeping')
+    await run.exit(0)
+    await lost
+    await isWrittenOnce(faulty, id, 'worth keeping')
+  })
+})
