@@ -26,7 +26,7 @@ const text = z.string()
 const count = z.number()
 const optional = { text: text.exactOptional(), count: count.exactOptional() }
 
-// The task and the facts of the run are read as they were written by this program; what the settle itself needs is checked.
+// The task and the end of the run are read as they were written by this program; what every settle needs is checked.
 const unsettled = z.object({
   version: z.literal(1),
   agentId: text,
@@ -38,7 +38,7 @@ const unsettled = z.object({
   attempt: count,
   notesUsed: count,
   cliVersion: optional.text,
-  end: z.object({
+  end: z.looseObject({
     kind: z.literal('settle'),
     state: z.enum(['completed', 'failed', 'cancelled']),
     result: text,

@@ -240,7 +240,7 @@ describe('a worker that a peer took for dead', () => {
   it('takes its lease again when it was back before any peer acted', async () => {
     const { lease, taskId, digest } = await dead()
     await look()
-    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toMatchObject({ kind: 'ok' })
     expect(await recover(lease)).toBeNull()
     expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'completed' })
   })

@@ -27,8 +27,8 @@ describe('a spooled result', () => {
     'is written once with its counts, and its message is taken wherever it is (recovered: %s)',
     async (recovered) => {
       const { lease, taskId, end } = await afterDeath({ recovered })
-      expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
-      expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+      expect(await settleTask(lease, end)).toMatchObject({ kind: 'ok' })
+      expect(await settleTask(lease, end)).toMatchObject({ kind: 'ok' })
       expect(await getTask(here.redis, here.town, taskId)).toMatchObject({
         state: 'completed',
         result: 'ok',
@@ -58,7 +58,7 @@ describe('a spooled result', () => {
     await here.redis.hset(here.town.task(taskId), change)
     const before = await here.redis.hgetall(here.town.task(taskId))
     const events = await here.redis.xlen(here.town.events)
-    expect(await settleTask(lease, end)).toEqual({ kind: 'left', why })
+    expect(await settleTask(lease, end)).toMatchObject({ kind: 'left', why })
     expect(await here.redis.hgetall(here.town.task(taskId))).toEqual(before)
     expect(await here.redis.xlen(here.town.events)).toBe(events)
     expect(await here.redis.llen(lease.agent.inFlight)).toBe(1)
@@ -68,7 +68,7 @@ describe('a spooled result', () => {
   it('is left where the task is gone', async () => {
     const { lease, taskId, end } = await afterDeath({ recovered: true })
     await here.redis.del(here.town.task(taskId))
-    expect(await settleTask(lease, end)).toEqual({ kind: 'left', why: 'gone' })
+    expect(await settleTask(lease, end)).toMatchObject({ kind: 'left', why: 'gone' })
     expect(await here.redis.exists(here.town.task(taskId))).toBe(0)
   })
 
@@ -79,7 +79,7 @@ describe('a spooled result', () => {
     const end = settlement(digest, taskId)
     await settleTask(before, end)
     await here.redis.del(before.agent.lease)
-    expect(await settleTask(await register(), { ...end, spooled: true })).toEqual({ kind: 'ok' })
+    expect(await settleTask(await register(), { ...end, spooled: true })).toMatchObject({ kind: 'ok' })
     expect(await getAgent(here.redis, here.town, before.agentId)).toMatchObject({ tasksCompleted: 1 })
   })
 })
