@@ -82,8 +82,17 @@ describe('a look at the peers', () => {
     await here.redis.del(here.town.watched)
     const second = await lookAtPeers(here.redis, here.town, turn)
     expect(second.dead).toEqual([])
-    // Not before the next turn.
-    expect(second.againMs).toBeGreaterThan(50_000)
+    expect(second.againMs).toBeGreaterThan(20_000)
+    expect(second.againMs).toBeLessThanOrEqual(30_000)
+  })
+
+  it('is made before its turn where a grace is over', async () => {
+    const { lease } = await dead()
+    const turn = { graceMs: 30_000, turnMs: 60_000 }
+    await lookAtPeers(here.redis, here.town, turn)
+    const past = String(Date.now() - 31_000)
+    await here.redis.hset(here.town.seen, { [lease.agentId]: past, due: past })
+    expect(await lookAtPeers(here.redis, here.town, turn)).toEqual({ dead: [lease.agentId], againMs: null })
   })
 
   it('leaves nothing behind when nobody looks any more', async () => {

@@ -6,7 +6,7 @@ const SEEN_MS = 5000
 /**
  * Looks which agents of the town have something in flight and no live worker, and since when. An agent whose worker only lost sight
  * of Redis has the grace to come back: where Redis itself was away, every lease ran out. However many workers ask, the town is looked
- * through once a turn. An agent without a record is looked after no more.
+ * through once a turn, and when a grace is over. An agent without a record is looked after no more.
  *
  * KEYS: what was seen, agents to be looked after
  * ARGV: lease key prefix, lease key suffix, in-flight key prefix, in-flight key suffix, prefix of agent records, grace ms, turn ms
@@ -22,7 +22,7 @@ local function whole(number) return string.format('%.0f', number) end
 local seen, flat = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do seen[flat[i]] = tonumber(flat[i + 1]) end
 local age = at - (seen.looked or 0)
-if age >= 0 and age < turn then return {seen.due and whole(math.max(seen.due - at, turn - age)) or ''} end
+if age >= 0 and age < turn and at < (seen.due or math.huge) then return {seen.due and whole(seen.due - at) or ''} end
 local reply, due, now_seen = {''}, nil, {'looked', whole(at)}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if redis.call('EXISTS', ARGV[1] .. id .. ARGV[2]) == 0 then
