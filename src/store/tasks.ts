@@ -99,9 +99,15 @@ export interface Settlement {
  * record was deleted. `reread`: nothing was written, as the reply tells of another end than the one in the record.
  */
 export type Settled =
-  | { readonly kind: 'ok' }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'ended' | 'reread'; readonly state: TaskState }
+  | ({ readonly kind: 'ok' } & Rounds)
+  | ({ readonly kind: 'gone' } & Rounds)
+  | ({ readonly kind: 'ended'; readonly state: TaskState } & Rounds)
+  | { readonly kind: 'reread'; readonly state: TaskState }
+
+/** How many rounds the agent has completed now; absent when that is not told. */
+interface Rounds {
+  readonly rounds?: number
+}
 
 /** Writes the end of a task in one step. Throws `LeaseLost`. */
 export async function settleTask(lease: Lease, end: Settlement): Promise<Settled> {
@@ -126,13 +132,15 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
     end.activity,
     end.reply?.tellsOf ?? '',
   ]
-  const [kind, state] = await runLeased(lease, settleScript, keys, [
+  const [kind, state, told = ''] = await runLeased(lease, settleScript, keys, [
     ...what,
     ...how,
     ...extraFields(end.extras),
   ])
-  if (kind === 'ended' || kind === 'reread') return { kind, state: readTaskState(state) }
-  return { kind: kind === 'gone' ? 'gone' : 'ok' }
+  if (kind === 'reread') return { kind, state: readTaskState(state) }
+  const rounds = told === '' ? {} : { rounds: Number(told) }
+  if (kind === 'ended') return { kind, state: readTaskState(state), ...rounds }
+  return { kind: kind === 'gone' ? 'gone' : 'ok', ...rounds }
 }
 
 /** Gives a claimed message back, uncounted, and leaves the agent in `agentState`. Throws `LeaseLost`. */

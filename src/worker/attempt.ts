@@ -71,9 +71,9 @@ export interface AttemptTools {
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
 
-/** What came of a message. `held`: the surroundings are broken and the task went back. */
+/** What came of a message. `rounds`: how many the agent has completed now. `held`: the surroundings are broken and the task went back. */
 export type Handled =
-  | { readonly kind: 'ran' }
+  | { readonly kind: 'ran'; readonly rounds?: number }
   | { readonly kind: 'no-run' }
   | { readonly kind: 'drain' }
   | { readonly kind: 'held'; readonly trouble: Trouble }
@@ -256,8 +256,7 @@ function promptOf(
 async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
   switch (decision.kind) {
     case 'settle':
-      await settle(work, decision, tools)
-      return { kind: 'ran' }
+      return { kind: 'ran', ...(await settle(work, decision, tools)) }
     case 'hold':
       await giveBack(
         work,
@@ -282,7 +281,7 @@ async function settle(
   work: Done,
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
-): Promise<void> {
+): Promise<{ rounds?: number }> {
   const { started, claimed } = work
   const taskId = started.task.id
   const { state, letter } = await endMissionTask(started.task, end, tools.mission)
@@ -306,7 +305,7 @@ async function settle(
   )
   if (state === 'running' && settled.kind === 'ok') {
     tools.emit({ type: 'task-left-running', taskId, letter: letter ?? '' })
-    return
+    return roundsOf(settled)
   }
   tools.emit({
     type: 'task-settled',
@@ -318,6 +317,11 @@ async function settle(
     ...(end.reason ? { reason: end.reason } : {}),
     ...overruledBy(settled, end.state),
   })
+  return roundsOf(settled)
+}
+
+function roundsOf(settled: Settled): { rounds?: number } {
+  return settled.kind === 'reread' || settled.rounds === undefined ? {} : { rounds: settled.rounds }
 }
 
 /** The answer that goes out tells the end that the record has: where that is somebody else's, it is read first. */

@@ -12,7 +12,8 @@ import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './sh
  * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
  *       number of notes used, reply message ('' = none), event message, activity text,
  *       which end the reply tells of ('' = that of the run, else the state that was found), then pairs of extra fields
- * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'} | {'reread', state} (nothing was written: the reply tells of another end)
+ * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'}, each of the last three with the rounds that the agent has completed now,
+ *   or {'reread', state} (nothing was written: the reply tells of another end)
  */
 export const settle = script(
   'settle',
@@ -81,5 +82,5 @@ elseif reason ~= '' then
   event.reason = reason
 end
 emit(KEYS[8], KEYS[9], event)
-return verdict`,
+return {verdict[1], verdict[2] or '', agent.there and get(agent, 'rounds_completed') or ''}`,
 )
