@@ -108,6 +108,8 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
   const seats: Seat[] = []
   for (const name of names) {
     const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
+    // Nothing is asked on it while a wait hangs.
+    keepTalking(redis)
     const blocking = await town.connect(`wait:${name}`)
     seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name) })
   }

@@ -31,13 +31,14 @@ export async function launch(
 ): Promise<number> {
   const newer = await newerData(place.dataDir)
   const appendOnly = newer === 'none' ? place.persist : newer === 'append-only'
+  const persist = place.persist || (place.shared && appendOnly)
   const log = await openLog(place)
   try {
     const logFrom = (await log.stat()).size
     const server = spawnServer(place, binary, { appendOnly, logFd: log.fd })
     try {
       await untilAnswer(server, place.endpoint, signal)
-      if (appendOnly !== place.persist) await switchAppendOnly(place, signal)
+      if (appendOnly !== persist) await switchAppendOnly({ ...place, persist }, signal)
     } catch (error) {
       await end(server)
       if (signal?.aborted) throw signal.reason
