@@ -232,6 +232,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       attempt: {
         cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
         cliVersion: host.cliVersion,
+        retries: { maxAttempts: settings.maxAttempts, firstMs: settings.retryDelay },
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,

@@ -47,7 +47,14 @@ export type Outcome =
       readonly truncated: boolean
       readonly facts: RunFacts
     }
-  | { readonly kind: 'failed'; readonly reason: Reason; readonly detail: string; readonly facts: RunFacts }
+  | {
+      readonly kind: 'failed'
+      readonly reason: Reason
+      readonly detail: string
+      readonly facts: RunFacts
+      /** When the limit that it ran into is over, in milliseconds since 1970, where the CLI tells it. */
+      readonly resetsAt?: number
+    }
   | { readonly kind: 'cancelled'; readonly facts: RunFacts }
   | { readonly kind: 'held'; readonly reason: 'not-installed' | 'config'; readonly detail: string }
   | { readonly kind: 'released'; readonly reason: 'shutdown' | 'lease-lost'; readonly sessionId?: string }

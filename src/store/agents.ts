@@ -117,7 +117,8 @@ export async function leaveTown(
 ): Promise<number> {
   const { agent, town } = lease
   const own = [agent.lease, agent.inFlight, agent.inbox, agent.record, agent.stop]
-  const keys = [...own, town.events, agent.events, agent.owner, agent.spareUrgent, agent.spareInbox]
+  const put = [agent.spareUrgent, agent.spareInbox, agent.delayed]
+  const keys = [...own, town.events, agent.events, agent.owner, ...put]
   const args = [lease.agentId, message, keepRecord ? '1' : '0']
   const [, back] = await runLeased(lease, leaveScript, keys, args)
   return Number(back)

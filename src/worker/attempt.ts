@@ -15,6 +15,7 @@ import type { Outcome } from '../domain/outcome.ts'
 import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
 import type { Task, TaskExtras, TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { RetryRules } from '../reliability/retry-policy.ts'
 import { isPassing } from '../store/connection.ts'
 import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
@@ -22,6 +23,7 @@ import { replyErrorCode } from '../store/script.ts'
 import {
   getTask,
   releaseTask,
+  retryTask,
   type Settled,
   type Settlement,
   type Started,
@@ -59,6 +61,8 @@ export interface AttemptTools {
   readonly cli: AttemptCli
   /** Asks the CLI for its version, unless it is known of the program as it is now. */
   readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
+  /** How often a task is run, and the wait after its first attempt. */
+  readonly retries: Pick<RetryRules, 'maxAttempts' | 'firstMs'>
   readonly role: string | undefined
   readonly roleInstructions: string | undefined
   /** Runs the CLI to its end. */
@@ -177,7 +181,8 @@ async function attempt(
   let handled: Handled = { kind: 'no-run' }
   try {
     const { outcome, ...told } = await runTask(work, cancel.signal, tools)
-    handled = await conclude({ ...work, ...told }, decide(outcome), tools)
+    const rules = { ...tools.retries, attempt: started.attempt }
+    handled = await conclude({ ...work, ...told }, decide(outcome, rules), tools)
     return handled
   } finally {
     if (handled.kind !== 'held') lifecycle.enter({ name: 'idle' })
@@ -257,13 +262,21 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
   switch (decision.kind) {
     case 'settle':
       return { kind: 'ran', ...(await settle(work, decision, tools)) }
+    case 'retry':
+      return { kind: 'ran', ...(await again(work, decision, tools)) }
     case 'hold':
       await giveBack(
         work,
-        { agentState: 'error', lastError: decision.detail, message: decision.detail },
+        {
+          agentState: 'error',
+          lastError: decision.detail,
+          message: decision.detail,
+          ...(decision.sessionId ? { sessionId: decision.sessionId } : {}),
+          ...(decision.until ? { parkedUntil: new Date(decision.until).toISOString() } : {}),
+        },
         tools,
       )
-      return { kind: 'held', trouble: { reason: decision.reason, detail: decision.detail } }
+      return { kind: 'held', trouble: troubleOf(decision) }
     case 'give-back': {
       const { sessionId } = decision
       const message = 'the worker ends; the task was given back'
@@ -275,6 +288,37 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
     default:
       return unreachable(decision)
   }
+}
+
+function troubleOf({ reason, detail, until }: Extract<Decision, { kind: 'hold' }>): Trouble {
+  return { reason, detail, ...(until === undefined ? {} : { until }) }
+}
+
+async function again(
+  work: Done,
+  decision: Extract<Decision, { kind: 'retry' }>,
+  tools: AttemptTools,
+): Promise<{ rounds?: number }> {
+  const { started, claimed } = work
+  const { delayMs, reason, eventMessage, activity, otherwise } = decision
+  const taskId = started.task.id
+  const retry = {
+    digest: claimed.digest,
+    taskId,
+    retryId: newId(),
+    delayMs,
+    reason,
+    extras: extrasOf(work, otherwise, tools),
+    eventMessage,
+    activity,
+  }
+  const retried = await tools.write(() => retryTask(tools.lease, retry))
+  // Somebody else ended the task, or has it: the settle says so.
+  if (retried === null) return await settle(work, otherwise, tools)
+  const { maxAttempts } = tools.retries
+  const detail = otherwise.result
+  tools.emit({ type: 'task-retried', taskId, attempt: started.attempt, maxAttempts, reason, detail, delayMs })
+  return retried
 }
 
 async function settle(
@@ -297,6 +341,7 @@ async function settle(
       state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
     activity: state === 'running' ? '⏳ left running for the conductor' : end.activity,
     ...(end.reason ? { reason: end.reason } : {}),
+    ...(end.bury === undefined ? {} : { bury: end.bury }),
   }
   const settled = await settleAndTell(
     settlement,
@@ -396,7 +441,9 @@ function extrasOf(work: Done, end: Extract<Decision, { kind: 'settle' }>, tools:
 
 async function giveBack(
   work: Work,
-  back: { agentState: 'error' | 'draining'; message: string; lastError?: string; sessionId?: string },
+  back: Pick<Parameters<typeof releaseTask>[1], 'message' | 'lastError' | 'sessionId' | 'parkedUntil'> & {
+    agentState: 'error' | 'draining'
+  },
   { lease, write, emit }: AttemptTools,
 ): Promise<void> {
   const taskId = work.started.task.id

@@ -13,6 +13,7 @@ import { OutputReader } from '../process/output-reader.ts'
 import { endTree } from '../process/process-tree.ts'
 import type { Profile } from '../process/profile.ts'
 import { findProgram } from '../process/which.ts'
+import type { HoldReason } from '../reliability/retry-policy.ts'
 import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
 import type { Job } from './attempt.ts'
@@ -22,8 +23,10 @@ import { Transcript } from './transcript.ts'
 
 /** What keeps a run from starting at all. */
 export interface Trouble {
-  readonly reason: 'not-installed' | 'config'
+  readonly reason: HoldReason
   readonly detail: string
+  /** When it is worth another look, in milliseconds since 1970. */
+  readonly until?: number
 }
 
 export interface RunnerOptions {

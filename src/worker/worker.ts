@@ -45,7 +45,7 @@ export interface WorkerOptions {
   readonly inspect: () => Promise<Trouble | null>
   readonly attempt: Pick<
     AttemptTools,
-    'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath'
+    'cli' | 'cliVersion' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath'
   > & {
     readonly report: MissionTools['report']
   }

@@ -220,7 +220,7 @@ describe('an agent record', () => {
     const taskId = await assign(lease)
     const { digest } = await claimAndStart(lease, taskId)
     expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok', rounds: 1 })
-    expect(await claimMessage(lease, 0)).toEqual({ kind: 'empty', rounds: 1 })
+    expect(await claimMessage(lease, 0)).toEqual({ kind: 'empty', rounds: 1, delayed: 0 })
     await here.redis.hset(lease.agent.record, { state: 'idle', rounds_completed: '0' })
     expect(await claimMessage(lease, 1)).toEqual({ kind: 'restarted' })
     await leaveTown(lease, 'bye', { keepRecord: true })

@@ -21,7 +21,7 @@ interface Hello {
 }
 
 /** One run of the fake agent, in the hand of the test. */
-class FakeRun {
+export class FakeRun {
   readonly hello: Hello
   /** Settles when the process is gone or hung up. */
   readonly gone: Promise<void>

@@ -46,6 +46,7 @@ describe('a CLI with events', () => {
       final: 'done',
       usage: { inputTokens: 9, outputTokens: 2 },
       toolCalls: 1,
+      resetsAt: null,
       fatal: null,
       ended: { ok: true },
     })

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import { ACTIVITY, BURY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
@@ -8,10 +8,11 @@ import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './sh
  * added. One that another agent has started meanwhile is left alone; any other word that somebody wrote gives way. The state running leaves the task to be ended by somebody
  * else. A task that was deleted is not made again. Repeating a settle whose reply was lost changes nothing.
  *
- * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox
+ * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox, dead letters
  * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
  *       number of notes used, reply message ('' = none), event message, activity text,
- *       which end the reply tells of ('' = that of the run, else the state that was found), then pairs of extra fields
+ *       which end the reply tells of ('' = that of the run, else the state that was found), why its message goes to the dead letters
+ *       ('' = it does not), then pairs of extra fields
  * Returns: {'lost'} | {'ok'} | {'ended', state} | {'gone'}, each of the last three with the rounds that the agent has completed now,
  *   or {'reread', state} (nothing was written: the reply tells of another end)
  */
@@ -24,6 +25,7 @@ export const settle = script(
   ACTIVITY,
   TITLE,
   TASK_STATE,
+  BURY,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -44,7 +46,7 @@ if ARGV[11] ~= '' and verdict[1] == 'ended' and verdict[2] ~= ARGV[14] then retu
 -- Whoever cancelled a task with our script has told it.
 local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
 if task.there and verdict[2] ~= 'running' then
-  for i = 15, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
+  for i = 16, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
 end
 if verdict[1] == 'ok' then
   put(task, 'updated_at', at, 'assigned_to', agent_id)
@@ -52,7 +54,10 @@ if verdict[1] == 'ok' then
   if reason ~= '' then put(task, 'reason', reason) end
   if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
 end
-take(in_flight, digest)
+local raw = take(in_flight, digest)
+if ARGV[15] ~= '' and verdict[1] == 'ok' and raw then
+  bury(KEYS[11], agent_id, get(agent, 'name') or '', reason, ARGV[15], raw, task_id)
+end
 -- A run that failed may have failed before it read them: told twice is better than never.
 if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})
@@ -63,7 +68,7 @@ if agent.there then
   if before == 'paused' or before == 'draining' then after = before end
   put(agent, 'state', after)
   if get(agent, 'current_task') == task_id then drop(agent, 'current_task') end
-  drop(agent, 'last_error')
+  drop(agent, 'last_error', 'parked_until')
   put(agent, 'last_active_at', at, 'last_heartbeat', at)
   local round = add(agent, 'rounds_completed', 1)
   save(agent)
