@@ -159,6 +159,7 @@ function withRevival(
   closers.add(async () => back.abort())
   return (event) => {
     emit(event)
+    if (event.type === 'redis-waiting') return
     back.abort()
     if (event.type !== 'redis-lost') return
     back = new AbortController()

@@ -235,7 +235,7 @@ export function abandonRedis(redis: Redis): void {
 }
 
 /** Well below the silence that counts as dead, so that a dead connection is noticed within 15 s. */
-const PING_MS = 4000
+const PING_MS = 3000
 
 /**
  * Has a connection ask for an answer now and then, one that only listens for example: nothing is open on it otherwise, so that its

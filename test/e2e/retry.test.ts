@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { recentEvents } from '../../src/store/events.ts'
+import { cancelTask } from '../../src/store/tasks.ts'
 import { type TestTown, useClosers } from '../rig/daemon.ts'
 import type { FakeRun } from '../rig/fake-agent.ts'
 import { agentOf, assign, ended, taskThat, useScene } from '../rig/scene.ts'
@@ -90,12 +91,12 @@ describe('a task whose run fails', () => {
   })
 
   it('that is cancelled while it waits is not run again', async () => {
-    const { town, agents } = await scene(retrying('300ms'))
+    const { town, agents } = await scene(retrying('1s'))
     const daemon = await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')
     await (await agents.next()).exit(1)
     await taskThat(town, id, ({ state }) => state === 'assigned', 'waits')
-    await town.cli('cancel', id)
+    await cancelTask(await town.redis(), town.keys, id, 'not wanted')
     await daemon.says(/task not run: it is cancelled already/)
     expect(await ended(town, id)).toMatchObject({ state: 'cancelled' })
     expect(agents.started).toBe(1)
