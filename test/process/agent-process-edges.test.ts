@@ -6,8 +6,9 @@ import { classify } from '../../src/process/classify.ts'
 import { OutputReader } from '../../src/process/output-reader.ts'
 import { procTable } from '../../src/process/process-table.ts'
 import type { Profile } from '../../src/process/profile.ts'
+import { census } from '../rig/census.ts'
 import { until } from '../rig/until.ts'
-import { census, exitedEnd, gather, useChildren } from './children.ts'
+import { exitedEnd, gather, useChildren } from './children.ts'
 
 const table = vi.hoisted(() => ({ fails: false }))
 
@@ -119,7 +120,7 @@ describe('a run whose surroundings fail it', () => {
     } finally {
       table.fails = false
     }
-    await until(() => census(rig.current.taskId).length === 0, 'the group is gone')
+    await until(() => census(rig.current).length === 0, 'the group is gone')
   })
 
   it('leaves no timer behind when the last line, which has no line end, ends the turn', async () => {
