@@ -10,7 +10,8 @@ const NAP_MS = 200
  * the kernel closes that when the daemon dies, of whatever. A daemon that lives kills its guard instead.
  *
  * The group is signalled only while its leader is the one that was told, or gone: the number of a group is not used again before its
- * last member is gone. Whatever left it is known by the mark, on Linux; elsewhere the environment of a process cannot be read.
+ * last member is gone. Whatever left it is known by the mark, on Linux; elsewhere the environment of a process cannot be read. It looks
+ * until it finds nothing twice: a process that is just about to run another program shows no environment for a moment.
  */
 const SCRIPT = `
 mark=$1 naps=$2 group= since=
@@ -50,9 +51,11 @@ find_left
 tell TERM
 tell CONT
 while [ "$naps" -gt 0 ] && lives; do sleep ${NAP_MS / 1000}; naps=$((naps - 1)); done
+seen=yes
 for round in 1 2 3 4 5 6 7 8 9 10; do
   find_left
-  [ -n "$left" ] || break
+  [ -n "$left$seen" ] || break
+  seen=$left
   tell KILL
   sleep 0.1
 done

@@ -35,10 +35,10 @@ export function census(mark: Mark): Found[] {
   return [...found].map(({ pid }) => ({ pid, command: commandOf(pid) }))
 }
 
-/** The guards of runs; of one run, where its id is given. */
+/** The guards of runs; of one run, where its id is given. Not what they fork, which has their command line at first. */
 export function guards(runId = ''): Found[] {
   return pids()
-    .filter((pid) => entryOf(pid) !== null)
+    .filter((pid) => entryOf(pid)?.session === pid)
     .map((pid) => ({ pid, command: commandOf(pid) }))
     .filter(({ command }) => command.includes(`tinytown-guard TINYTOWN_RUN_ID=${runId}`))
 }
