@@ -139,7 +139,8 @@ describe('a run whose surroundings fail it', () => {
     })
     await child.result
     expect(reader.finish().report.ended).toEqual({ ok: true })
-    expect(timers()).toBe(before)
+    // One that was there before, of the test runner say, may have run out meanwhile.
+    expect(timers()).toBeLessThanOrEqual(before)
   })
 
   it('does not take a line that is too long to be read for silence', () => {
