@@ -59,8 +59,12 @@ export class FakeRun {
     return this.#order({ do: 'ignoreTerm' })
   }
 
-  /** Starts a process in a session of its own and returns its pid. */
-  async grandchild(options: { keepStdout: boolean; ignoreTerm?: boolean }): Promise<number> {
+  /** Starts a process, in a session of its own unless it is to stay in the group, and returns its pid. */
+  async grandchild(options: {
+    keepStdout: boolean
+    ignoreTerm?: boolean
+    sameGroup?: boolean
+  }): Promise<number> {
     return Number(await this.#order({ do: 'grandchild', ...options }))
   }
 

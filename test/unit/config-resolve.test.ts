@@ -49,6 +49,7 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   connectTimeout: ['1m', '2m', '3m'],
   leaseMs: [1001, '1002', '1003'],
   passEnv: [['FILE'], 'ENV', ['FLAG']],
+  redact: [['FILE'], 'ENV', ['FLAG']],
   town: [undefined, 'env', 'flag'],
   townName: ['file', 'env', 'flag'],
   redisUrl: ['redis://file', 'redis://env', 'redis://flag'],
