@@ -177,10 +177,7 @@ describe('a login that is refused', () => {
     const id = await assign(town, 'x')
     await refuse(await agents.next(), 'Invalid API key · Please run /login', 401)
     await daemon.says(/working -> error \(auth\)/)
-    expect(await town.cli('wait', 'worker-1')).toMatchObject({
-      exit: 1,
-      stderr: expect.stringMatching(/auth/),
-    })
+    expect((await agentOf(town)).lastError).toMatch(/^auth: Invalid API key/)
     await refuse(await agents.next(), 'Invalid API key · Please run /login', 401)
     await answer(await agents.next(), 'logged in')
     expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 1 })
