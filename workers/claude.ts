@@ -150,7 +150,8 @@ function rateLimit(info: Fields | null): AgentEvent[] {
   // Seconds since 1970.
   const resetsAt = numberIn(info, 'resetsAt')
   const until = resetsAt === undefined ? '' : ` until ${new Date(resetsAt * 1000).toISOString()}`
-  return [{ type: 'notice', text: `${textIn(info, 'rateLimitType') ?? 'usage'} limit: ${status}${until}` }]
+  const text = `${textIn(info, 'rateLimitType') ?? 'usage'} limit: ${status}${until}`
+  return [{ type: 'notice', text, ...(resetsAt === undefined ? {} : { resetsAt: resetsAt * 1000 }) }]
 }
 
 function resultEvents(event: Fields): AgentEvent[] {

@@ -12,7 +12,7 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Prom
 const followed = new WeakMap<AbortSignal, readonly AbortSignal[]>()
 
 /**
- * A signal that aborts when the first of `sources` does, with its reason. AbortSignal.any alone holds its sources weakly: one that
+ * A signal that aborts when one of `sources` does, with its reason. AbortSignal.any alone holds its sources weakly: one that
  * nobody else holds, such as AbortSignal.timeout, would be collected and never abort.
  */
 export function anyOf(...sources: readonly AbortSignal[]): AbortSignal {

@@ -4,16 +4,19 @@ import { join } from 'node:path'
 import { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import type { Closers } from '../base/closers.ts'
+import type { Redactor } from '../base/redact.ts'
 import type { Context } from '../client/context.ts'
 import { type OpenTown, openTown } from '../client/open-town.ts'
 import { ensureServer, serverOptions } from '../client/own-server.ts'
 import { plainUrl } from '../config/redis-target.ts'
+import { parseRedisUrl } from '../config/redis-url.ts'
 import { agentNames } from '../domain/agent-names.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
+import { secretRedactor } from '../process/secrets.ts'
 import { completeWithTt } from '../process/tt.ts'
 import { Spool } from '../reliability/spool.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
@@ -109,6 +112,8 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
   const seats: Seat[] = []
   for (const name of names) {
     const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
+    // Nothing is asked on it while a wait hangs.
+    keepTalking(redis)
     const blocking = await town.connect(`wait:${name}`)
     seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name) })
   }
@@ -158,6 +163,7 @@ function withRevival(
   closers.add(async () => back.abort())
   return (event) => {
     emit(event)
+    if (event.type === 'redis-waiting') return
     back.abort()
     if (event.type !== 'redis-lost') return
     back = new AbortController()
@@ -197,6 +203,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   const { emit } = seat.voice
   const { settings, place } = context
   const { role } = settings
+  const redactor = redactorOf(host, seat)
   const runner = createRunner({
     profile,
     workdir,
@@ -206,6 +213,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
     passEnv: settings.passEnv,
     pauseSignal: settings.pauseSignal ?? null,
     limits: { wallMs: settings.taskTimeout, stallMs: settings.stallTimeout, killGraceMs: settings.killGrace },
+    redactor,
     emit,
   })
   runners.add(runner)
@@ -231,25 +239,37 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       attempt: {
         cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
         cliVersion: host.cliVersion,
+        retries: { maxAttempts: settings.maxAttempts, firstMs: settings.retryDelay },
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,
         logPath: runner.logPath,
         spool: new Spool({ root: join(place.root, '.tt', 'spool'), agentId: lease.agentId, emit }),
-        report: (taskId, result) =>
-          completeWithTt({
-            townRoot: place.root,
-            redisUrl: plainUrl(seat.town.server.address),
-            env,
-            taskId,
-            result,
-          }),
+        report: async (taskId, result) => {
+          const redisUrl = plainUrl(seat.town.server.address)
+          const failure = await completeWithTt({ townRoot: place.root, redisUrl, env, taskId, result })
+          // `tt` may say with which URL it tried.
+          return failure === null ? null : redactor.text(failure)
+        },
       },
     })
   } finally {
     deafen()
     runners.delete(runner)
   }
+}
+
+/** What the CLI could read of the daemon's environment, and the passwords of the town's Redis, wherever they come from. */
+function redactorOf({ context, profile, env }: Host, { town }: Seat): Redactor {
+  const { redact, redisUrl, redisPassword, redisSentinelPassword } = context.settings
+  const { login, place } = town.server.address
+  const sentinelLogin = place.kind === 'sentinel' ? place.sentinelLogin : {}
+  const given = redisUrl === undefined ? undefined : parseRedisUrl(redisUrl)?.login.password
+  return secretRedactor({
+    environment: { ...env, ...profile.env.set },
+    named: redact,
+    values: [login.password, sentinelLogin.password, given, redisPassword, redisSentinelPassword],
+  })
 }
 
 async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {

@@ -41,13 +41,14 @@ function durability({ tuning, address, isOwn }: AdviceFacts): Check {
         set(address, 'appendfsync', 'everysec'),
         ...(save === '' ? [set(address, 'save', `"${SNAPSHOTS}"`)] : []),
       ]
-  const own = 'redis.persist = true in tinytown.toml, then tinytown-worker redis stop'
+  const own = 'redis.persist = true in tinytown.toml, then tinytown-worker redis stop and redis start'
+  const lost = save === '' ? 'a restart loses everything' : 'a crash loses what came after the last snapshot'
   return {
     name,
     status: save === '' ? 'warn' : 'ok',
     detail: appendOnly
       ? 'append-only file that is written when the system likes (appendfsync no)'
-      : `${snapshots}, no append-only file: a crash loses what came after the last snapshot`,
+      : `${snapshots}, no append-only file: ${lost}`,
     remedy: isOwn ? own : commands.join('\n'),
   }
 }
@@ -103,7 +104,7 @@ function latency({ tuning, address, roundTripMs, isOwn }: AdviceFacts): Check {
       name,
       status: 'ok',
       detail,
-      remedy: 'For the lowest latency: redis.use_socket = true in tinytown.toml',
+      remedy: 'For the lowest latency a town of its own: redis.use_socket = true, without use_central_redis',
     }
   if (address.place.kind !== 'socket' || tuning.appendOnly !== true) return { name, status: 'ok', detail }
   return {

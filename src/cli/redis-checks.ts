@@ -1,7 +1,8 @@
+import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { monotonicMs } from '../base/clock.ts'
 import type { Context } from '../client/context.ts'
-import { serverOptions } from '../client/own-server.ts'
+import { openToEverybody, serverOptions } from '../client/own-server.ts'
 import { readTlsFiles } from '../config/tls-files.ts'
 import { refuseForeignData } from '../server/data-files.ts'
 import { describeSearch, findRedisServer } from '../server/find.ts'
@@ -105,8 +106,10 @@ async function checkConnection(context: Context, { signal }: CheckOptions): Prom
       info === null
         ? []
         : redisAdvice({ address, isOwn, tuning: await readServerTuning(redis, info), roundTripMs })
+    const warnings = [...(await openToEverybody(target, signal)), ...readableSecret(context)]
     return [
       { name, status: 'ok', detail },
+      ...warnings.map((warning) => ({ name: 'Password', status: 'warn' as const, detail: warning })),
       ...(old
         ? [
             {
@@ -122,6 +125,13 @@ async function checkConnection(context: Context, { signal }: CheckOptions): Prom
   } finally {
     redis.disconnect()
   }
+}
+
+/** A password in a file that others can read is theirs too. */
+function readableSecret({ file, sources }: Context): string[] {
+  const holds = [sources.redisPassword, sources.redisSentinelPassword].some(({ layer }) => layer === 'file')
+  if (!holds || file === null || (statSync(file.path).mode & 0o044) === 0) return []
+  return [`${file.path} holds a password and can be read by others: chmod 600 ${file.path}`]
 }
 
 const PINGS = 9

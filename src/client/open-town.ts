@@ -6,7 +6,7 @@ import { type ConnectionEvent, connectRedis, type Redis } from '../store/connect
 import { type TownKeys, townKeys } from '../store/keys.ts'
 import type { Context } from './context.ts'
 import { keepDataOutOfGit, keepStateOutOfGit } from './keep-out-of-git.ts'
-import { ensureServer } from './own-server.ts'
+import { ensureServer, openToEverybody } from './own-server.ts'
 
 /** A town whose Redis answers. */
 export interface OpenTown {
@@ -46,7 +46,9 @@ export async function openTown(context: Context, options: OpenOptions): Promise<
     ...(signal ? { signal } : {}),
     ...(onEvent ? { onEvent } : {}),
   })
-  const server = await checkServer(address, about(options.purpose, false, options.onConnection))
+  const checked = await checkServer(address, about(options.purpose, false, options.onConnection))
+  const warnings = [...checked.warnings, ...(await openToEverybody(target, signal))]
+  const server = { ...checked, warnings }
   const connect = async (
     purpose: string,
     lasting = options.lasting,

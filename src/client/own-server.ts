@@ -4,6 +4,7 @@ import { centralFolder } from '../config/central-file.ts'
 import type { RedisAddress, RedisTarget } from '../config/redis-target.ts'
 import { centralPassword, closeToOthers } from '../server/central.ts'
 import { ensureLocalRedis, type LocalRedis } from '../server/local.ts'
+import { ping } from '../server/ping.ts'
 import type { LocalRedisOptions, ServerEvent } from '../server/place.ts'
 import type { Context } from './context.ts'
 
@@ -24,7 +25,7 @@ export function serverOptions(
   const home = centralFolder(homedir())
   const where =
     server.kind === 'central'
-      ? { root: home, pidFile: join(home, 'redis.pid'), logFile: join(home, 'redis.log') }
+      ? { root: home, pidFile: join(home, 'redis.pid'), logFile: join(home, 'redis.log'), shared: true }
       : { root: place.root }
   if (address.place.kind === 'socket') return { ...where, socketPath: address.place.path, persist, emit }
   if (address.place.kind !== 'tcp') return null
@@ -43,6 +44,21 @@ export async function ensureServer(
   if (options === null) return { address: target.address, started: null }
   const started = await ensureLocalRedis(options, use.signal ? { signal: use.signal } : {})
   return { address: target.address, started }
+}
+
+const PING_MS = 2000
+
+/** What there is to say of a central server that takes everybody: `tt` starts it so where it knows no password. */
+export async function openToEverybody(
+  { server, address }: RedisTarget,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  if (server?.kind !== 'central' || address.place.kind !== 'tcp') return []
+  const { host, port } = address.place
+  if ((await ping({ host, port, tls: address.tls }, { timeoutMs: PING_MS, signal })) !== 'pong') return []
+  return [
+    `The central redis-server at ${host}:${port} takes everybody on this machine without a password. Start it anew: tinytown-worker redis stop, then redis start`,
+  ]
 }
 
 /** The central server always has a password; the first town that uses it makes one. */

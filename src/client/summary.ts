@@ -6,6 +6,7 @@ import { listAgents } from '../store/agents.ts'
 import type { Redis } from '../store/connection.ts'
 import type { TownKeys } from '../store/keys.ts'
 import { countDeadLetters, type Queues, readQueues } from '../store/queues.ts'
+import { replyErrorCode } from '../store/script.ts'
 import { readServerInfo, type ServerInfo, serverNow } from '../store/server-info.ts'
 import { getTask, listTasks } from '../store/tasks.ts'
 
@@ -89,7 +90,7 @@ export interface TownSummary {
 /** Counts what is in a town. */
 export async function summarizeTown(redis: Redis, town: TownKeys): Promise<TownSummary> {
   const [{ version, mode, persistence }, agents, tasks, deadLetters] = await Promise.all([
-    readServerInfo(redis),
+    serverOf(redis),
     viewAgents(redis, town),
     listTasks(redis, town),
     countDeadLetters(redis, town),
@@ -108,6 +109,16 @@ export async function summarizeTown(redis: Redis, town: TownKeys): Promise<TownS
     ),
     waiting: agents.reduce((sum, { waiting }) => sum + waiting, 0),
     deadLetters,
+  }
+}
+
+/** What the server is; a user who may not ask for it sees the town all the same. */
+async function serverOf(redis: Redis): Promise<TownSummary['server']> {
+  try {
+    return await readServerInfo(redis)
+  } catch (error) {
+    if (replyErrorCode(error) !== 'NOPERM') throw error
+    return { version: 'unknown version', mode: 'standalone', persistence: 'unknown' }
   }
 }
 

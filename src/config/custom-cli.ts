@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type Command, commandSchema, SCRIPT_REMEDY, shellSyntaxIn } from './command-line.ts'
 import { brokenKey, type KeyProblem, shown, unknownKey } from './problem.ts'
-import { LONGEST_MS, text, variableNames } from './schemas.ts'
+import { LONGEST_MS, passedNames, text } from './schemas.ts'
 import { NO_TOWN_SECRET, OTHER_NAME_REMEDY, TOWN_SECRETS } from './town-secrets.ts'
 
 /** A CLI as an [agent_clis.NAME] table tells of it. What is absent is for the profile of the CLI to say. */
@@ -60,7 +60,7 @@ const tableSchema = z.strictObject(
       .number(SECONDS_RULE)
       .refine((value) => value > 0 && value <= LONGEST_SECONDS, SECONDS_RULE)
       .optional(),
-    pass_env: variableNames.optional(),
+    pass_env: passedNames.optional(),
     version_args: z.array(argument, TEXTS_RULE).min(1, 'a list of texts, not empty').optional(),
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'a table' : undefined) },

@@ -77,18 +77,14 @@ export function redisTarget(
   return isLoopback(host) ? own(target, resolved, 'town') : target
 }
 
-function urlTarget(
-  { settings, sources }: Pick<Resolved, 'settings' | 'sources'>,
-  url: string,
-  tls: TlsFiles,
-): RedisTarget {
+function urlTarget({ sources }: Pick<Resolved, 'sources'>, url: string, tls: TlsFiles): RedisTarget {
   const location = parseRedisUrl(url)
   // The schema of the setting has looked at it.
   if (location === null) throw new WorkerError('config', expected('redisUrl', 'a Redis URL', redactUrl(url)))
   return {
     address: {
       ...location,
-      tls: location.tls || settings.redisTls ? tls : null,
+      tls: location.tls ? tls : null,
       shown: `${redactUrl(url)} (${sources.redisUrl.name})`,
       loginRemedy: 'Put user and password into the URL: REDIS_URL=redis://:PASSWORD@host:port',
     },
@@ -178,7 +174,8 @@ function own(
 ): RedisTarget {
   const { place } = target.address
   const isDefault = sources.redisBind.layer === 'default'
-  const bind = isDefault && place.kind === 'tcp' && place.host === '::1' ? place.host : settings.redisBind
+  const bind =
+    isDefault && place.kind === 'tcp' && place.host !== 'localhost' ? place.host : settings.redisBind
   // The central server gets a password when it is first started.
   if (kind === 'town' && target.address.login.password === undefined && !isLoopback(bind)) {
     throw new WorkerError(
@@ -227,7 +224,7 @@ function loginOf(username: string | undefined, password: string | undefined): Re
 
 /** Whether nobody but this machine can reach the host (Tinytown, config.rs, takes the same for local). */
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 }
 
 /** The URL that a program is given, with its password; null for Sentinels and a Cluster, for which there is no common form. */

@@ -116,6 +116,11 @@ function warningsOf({ settings, sources }: Omit<Resolved, 'warnings'>, { env, fi
   const warnings = [...(file?.warnings ?? []), ...unknownVariables(env)]
   const nameWarning = settings.townName === undefined ? null : townNameWarning(settings.townName)
   if (nameWarning !== null) warnings.push(`${nameWarning} (${sources.townName.name})`)
+  if (settings.useCentralRedis && sources.redisUseSocket.layer === 'default') {
+    warnings.push(
+      `tt takes the socket of this town in spite of use_central_redis, unless redis.use_socket = false stands beside it (${sources.useCentralRedis.name})`,
+    )
+  }
   const elsewhere =
     settings.useCentralRedis || settings.redisSentinels.length + settings.redisCluster.length > 0
   const isSocket = settings.redisUrl === undefined && settings.redisUseSocket && !elsewhere

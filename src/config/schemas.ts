@@ -109,15 +109,18 @@ const HOST_RULE = 'a host name or address'
 export const host = z.string(HOST_RULE).regex(/^[A-Za-z0-9._:-]+$/, HOST_RULE)
 
 const VARIABLES_RULE = 'names of environment variables like A_KEY,B_KEY'
-const variableName = z
-  .string(VARIABLES_RULE)
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, VARIABLES_RULE)
-  .refine((name) => !TOWN_SECRETS.includes(name), NO_TOWN_SECRET)
+const variableName = z.string(VARIABLES_RULE).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, VARIABLES_RULE)
+const passedName = variableName.refine((name) => !TOWN_SECRETS.includes(name), NO_TOWN_SECRET)
 
-/** Names of variables that a CLI gets: a list, whose members may be comma lists themselves. */
-export const variableNames = z.preprocess((value) => {
+/** Names of variables: a list, whose members may be comma lists themselves. */
+export const variableNames = z.preprocess(toNames, z.array(variableName, VARIABLES_RULE).readonly())
+
+/** Names of variables that a CLI gets. */
+export const passedNames = z.preprocess(toNames, z.array(passedName, VARIABLES_RULE).readonly())
+
+function toNames(value: unknown): unknown {
   const members = Array.isArray(value) ? value : [value]
   if (!members.every((member) => typeof member === 'string')) return value
   const names = members.flatMap((member) => member.split(',').map((name) => name.trim()))
   return [...new Set(names.filter((name) => name !== ''))]
-}, z.array(variableName, VARIABLES_RULE).readonly())
+}

@@ -46,6 +46,8 @@ export interface Agent {
   readonly pid?: number
   readonly workerVersion?: string
   readonly lastError?: string
+  /** Until when it waits for the end of a model server's limit. RFC 3339. */
+  readonly parkedUntil?: string
 }
 
 /** Reads a state word; an unknown one counts as `starting`, as upstream reads it. */

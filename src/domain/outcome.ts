@@ -1,3 +1,5 @@
+import { unreachable } from '../base/unreachable.ts'
+
 /** Why a run did not complete: one word, the same in the record, the event, the log and the metric. */
 export const REASONS = [
   'exit',
@@ -47,7 +49,30 @@ export type Outcome =
       readonly truncated: boolean
       readonly facts: RunFacts
     }
-  | { readonly kind: 'failed'; readonly reason: Reason; readonly detail: string; readonly facts: RunFacts }
+  | {
+      readonly kind: 'failed'
+      readonly reason: Reason
+      readonly detail: string
+      readonly facts: RunFacts
+      /** When the limit that it ran into is over, in milliseconds since 1970, where the CLI tells it. */
+      readonly resetsAt?: number
+    }
   | { readonly kind: 'cancelled'; readonly facts: RunFacts }
   | { readonly kind: 'held'; readonly reason: 'not-installed' | 'config'; readonly detail: string }
   | { readonly kind: 'released'; readonly reason: 'shutdown' | 'lease-lost'; readonly sessionId?: string }
+
+/** The same end without secrets in what it says. */
+export function redactOutcome(outcome: Outcome, redact: (text: string) => string): Outcome {
+  switch (outcome.kind) {
+    case 'completed':
+      return { ...outcome, result: redact(outcome.result) }
+    case 'failed':
+    case 'held':
+      return { ...outcome, detail: redact(outcome.detail) }
+    case 'cancelled':
+    case 'released':
+      return outcome
+    default:
+      return unreachable(outcome)
+  }
+}

@@ -20,6 +20,15 @@ export type WorkerEvent =
       /** Somebody else ended the task meanwhile: this end stands, or `gone` when the record was deleted. */
       readonly overruled?: TaskState | 'gone'
     }
+  | {
+      readonly type: 'task-retried'
+      readonly taskId: Id
+      readonly attempt: number
+      readonly maxAttempts: number
+      readonly reason: Reason
+      readonly detail: string
+      readonly delayMs: number
+    }
   | { readonly type: 'task-left-running'; readonly taskId: Id; readonly letter: string }
   | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }

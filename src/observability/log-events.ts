@@ -25,6 +25,11 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['debug', event.text]
     case 'task-settled':
       return settledSentence(event)
+    case 'task-retried':
+      return [
+        'warn',
+        `attempt ${event.attempt} of ${event.maxAttempts} failed (${event.reason}), again in ${formatDuration(event.delayMs)}: ${oneLine(event.detail, 300)}`,
+      ]
     case 'task-left-running':
       return ['warn', `task left running: ${oneLine(event.letter, 300)}`]
     case 'task-released':

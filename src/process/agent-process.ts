@@ -7,6 +7,7 @@ import { deferred } from '../base/deferred.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Command } from './command.ts'
 import { AGENT_VARIABLE, RUN_VARIABLE } from './environment.ts'
+import { type Guard, postGuard } from './guard.ts'
 import { kill, killMarked, systemTable, type TreeSignal } from './process-table.ts'
 import {
   type EndTreeOptions,
@@ -181,24 +182,27 @@ export class AgentProcess {
   }
 
   async #run(): Promise<ProcessEnd> {
-    const { command, cwd } = this.#options
+    const { command, cwd, env, limits } = this.#options
     if (!isFolder(cwd)) {
       return { kind: 'not-started', code: 'ENOTDIR', message: `There is no folder ${cwd}` }
     }
+    const guard = postGuard({ runId: env[RUN_VARIABLE] ?? '', graceMs: limits.killGraceMs })
     try {
       const child = start(this.#options)
       if (child instanceof Error) return notStarted(child)
       const { pid } = child
-      return pid === undefined ? notStarted(await child) : await this.#watch(child, pid)
+      return pid === undefined ? notStarted(await child) : await this.#watch(child, pid, guard)
     } finally {
       this.#stopTimers()
+      await guard.dismiss()
       // Where it could not be written it may not be there to be removed either.
       if (command.promptFile) await rm(command.promptFile.path, { force: true }).catch(() => undefined)
     }
   }
 
-  async #watch(child: Child, pid: number): Promise<ProcessEnd> {
+  async #watch(child: Child, pid: number, guard: Guard): Promise<ProcessEnd> {
     this.#pid = pid
+    guard.watch(pid)
     const begun = monotonicMs()
     const exited = deferred<Exit>()
     child.once('exit', (exitCode, signal) => {
@@ -211,6 +215,8 @@ export class AgentProcess {
     const { exit, leftovers } = await this.#untilGone(pid, exited.promise)
     this.#over = true
     const durationMs = monotonicMs() - begun
+    // Before the output is read to its end: the number of the group may be another's by then.
+    await guard.dismiss()
     await this.#finishReading(reading, [child.stdout, child.stderr])
     child.stdin?.destroy()
     // One that SIGKILL does not end is never closed.

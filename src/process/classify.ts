@@ -35,6 +35,7 @@ export function classify(
     // A CLI without events may say on stdout what went wrong.
     detail: detailOf(sentence, reading.stderr.trim() || reading.plain.text.trim()),
     facts,
+    ...(reading.report.resetsAt === null ? {} : { resetsAt: reading.report.resetsAt }),
   })
   switch (end.endedBy) {
     case 'timeout':

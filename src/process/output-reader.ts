@@ -22,6 +22,7 @@ export class OutputReader {
   readonly #show: (text: string) => void
   readonly #onTerminal: () => void
   readonly #onLife: () => void
+  readonly #redact: (text: string) => string
   readonly #stdout: LineSplitter
   readonly #stderr = new LineSplitter(MAX_LINE)
   readonly #plain = answerTail()
@@ -36,6 +37,8 @@ export class OutputReader {
     onTerminal: () => void
     /** Called for output that shows that the work goes on. */
     onLife: () => void
+    /** Takes the secrets out of a text. */
+    redact?: (text: string) => string
   }) {
     this.#profile = options.profile
     // Of a plain answer the end counts, also where it is one line.
@@ -43,6 +46,7 @@ export class OutputReader {
     this.#show = options.show
     this.#onTerminal = options.onTerminal
     this.#onLife = options.onLife
+    this.#redact = options.redact ?? ((text) => text)
   }
 
   push(stream: 'stdout' | 'stderr', chunk: Uint8Array): void {
@@ -65,7 +69,19 @@ export class OutputReader {
     if (stream === 'stderr') this.#stderrTail.add(this.#showLine(line))
     else if (this.#profile.parseLine === null) this.#takePlain(line)
     else if (line.cut) this.#takeCut()
-    else this.#takeEvents(parsed(this.#profile.parseLine, line.text))
+    else this.#takeEvents(this.#eventsOf(this.#profile.parseLine, line.text))
+  }
+
+  /**
+   * The events of a line, without secrets: of the line without them, as a parser may cut a text within one; and of the line as it
+   * is where a secret is a word of the CLI's own language, without which the line is no event.
+   */
+  #eventsOf(parseLine: LineParser, line: string): readonly AgentEvent[] {
+    const events = parsed(parseLine, line)
+    const clean = this.#redact(line)
+    const cleaned = clean === line ? events : parsed(parseLine, clean)
+    const same = cleaned.map(({ type }) => type).join() === events.map(({ type }) => type).join()
+    return (same ? cleaned : events).map((event) => withoutSecrets(event, this.#redact))
   }
 
   /** Half an event cannot be read, but it shows that the work goes on. */
@@ -82,12 +98,13 @@ export class OutputReader {
 
   #takePlain(line: Line): void {
     const shown = this.#showLine(line)
-    if (line.cut) this.#plain.add(readable(line.tail), true)
+    if (line.cut) this.#plain.add(this.#redact(readable(line.tail)), true)
     else this.#plain.add(shown)
   }
 
   #showLine(line: Line): string {
-    const text = readable(line.text)
+    // What colours took apart was none for whoever looked at the bytes.
+    const text = this.#redact(readable(line.text))
     this.#show(line.cut ? `${text} […]` : text)
     return text
   }
@@ -97,13 +114,22 @@ export class OutputReader {
     // A final answer mostly repeats the last message.
     const isNew = event.type === 'final' && event.text !== this.#report.lastMessage
     const text = isNew ? event.text : renderEvent(event)
-    if (text) this.#show(readable(text))
+    if (text) this.#show(this.#redact(readable(text)))
     if (event.type === 'end') this.#onTerminal()
   }
 }
 
+function withoutSecrets(event: AgentEvent, redact: (text: string) => string): AgentEvent {
+  const members = Object.entries(event).map(([name, value]) =>
+    name === 'type' || typeof value !== 'string' ? [name, value] : [name, redact(value)],
+  )
+  return Object.fromEntries(members) as AgentEvent
+}
+
+type LineParser = NonNullable<Profile['parseLine']>
+
 /** The events of a line. One that breaks the parser costs that line, not the run. */
-function parsed(parseLine: NonNullable<Profile['parseLine']>, line: string): readonly AgentEvent[] {
+function parsed(parseLine: LineParser, line: string): readonly AgentEvent[] {
   try {
     return parseLine(line)
   } catch (error) {

@@ -14,7 +14,12 @@ export type AgentEvent =
   | { readonly type: 'final'; readonly text: string }
   | ({ readonly type: 'error'; readonly fatal: boolean } & ToldError)
   /** Retries and warnings: shown, never judged, and no sign of life: a CLI without a network retries for ever. */
-  | { readonly type: 'notice'; readonly text: string }
+  | {
+      readonly type: 'notice'
+      readonly text: string
+      /** When the limit that it tells of is over, in milliseconds since 1970. */
+      readonly resetsAt?: number
+    }
   /** The terminal event: the turn is over. */
   | { readonly type: 'end'; readonly ok: boolean }
 

@@ -15,6 +15,8 @@ export interface RunReport {
   readonly usage: Usage
   readonly toolCalls: number
   readonly fatal: ToldError | null
+  /** When the model server's limit is over, in milliseconds since 1970. */
+  readonly resetsAt: number | null
   /** What the terminal event said, null before it. */
   readonly ended: { readonly ok: boolean } | null
 }
@@ -26,6 +28,7 @@ export const EMPTY_REPORT: RunReport = {
   usage: {},
   toolCalls: 0,
   fatal: null,
+  resetsAt: null,
   ended: null,
 }
 
@@ -46,8 +49,9 @@ export function addEvent(report: RunReport, event: AgentEvent): RunReport {
       return event.fatal && report.fatal === null ? { ...report, fatal: event } : report
     case 'end':
       return { ...report, ended: { ok: event.ok } }
-    case 'tool-started':
     case 'notice':
+      return event.resetsAt === undefined ? report : { ...report, resetsAt: event.resetsAt }
+    case 'tool-started':
       return report
   }
 }

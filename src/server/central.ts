@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { centralFile, centralFolder, readCentralFile } from '../config/central-file.ts'
+import { parseToml } from '../config/toml-text.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import { withStartLock } from './start-lock.ts'
 
@@ -61,15 +62,45 @@ async function replace(file: string, text: string): Promise<void> {
   }
 }
 
-/** The text with a password in its [redis] table; everything else stays as it was written. */
+/**
+ * The text with a password in its [redis] table; everything else stays as it was written. Throws `config` for a file in which no
+ * place is found for it.
+ */
 export function withPassword(text: string, password: string): string {
   const line = `password = "${password}"`
-  const blank = text.replace(/^[ \t]*password[ \t]*=[ \t]*(?:""|'')[ \t]*(?:#.*)?$/m, line)
-  if (blank !== text) return blank
-  const table = /^[ \t]*\[redis\][^\n]*\n?/m.exec(text)
-  if (table === null)
-    return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}\n[redis]\n${line}\n`.trimStart()
-  const at = table.index + table[0].length
-  const gap = table[0].endsWith('\n') ? '' : '\n'
-  return `${text.slice(0, at)}${gap}${line}\n${text.slice(at)}`
+  const header = /^[ \t]*\[redis\][^\n]*(?:\n|$)/m.exec(text)
+  const written =
+    header === null ? appended(text, line) : inTable(text, header.index + header[0].length, line)
+  if (passwordIn(written) === password) return written
+  throw new WorkerError(
+    'config',
+    'Expected a [redis] table in ~/.tt/config.toml, or none, got another form of it',
+    {
+      remedy: `Write a password into it by hand, such as ${line}, or set TINYTOWN_REDIS_PASSWORD`,
+    },
+  )
+}
+
+function appended(text: string, line: string): string {
+  return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}\n[redis]\n${line}\n`.trimStart()
+}
+
+/** Puts the line in place of an empty password of the table that begins at `from`, else at its beginning. */
+function inTable(text: string, from: number, line: string): string {
+  const next = /^[ \t]*\[/m.exec(text.slice(from))
+  const end = next === null ? text.length : from + next.index
+  const table = text.slice(from, end)
+  const filled = table.replace(/^[ \t]*password[ \t]*=[ \t]*(?:""|'')[ \t]*(?:#.*)?$/m, line)
+  const gap = from > 0 && !text.slice(0, from).endsWith('\n') ? '\n' : ''
+  const changed = filled === table ? `${gap}${line}\n${table}` : filled
+  return `${text.slice(0, from)}${changed}${text.slice(end)}`
+}
+
+function passwordIn(text: string): unknown {
+  try {
+    const { redis } = parseToml('~/.tt/config.toml', text)
+    return (redis as { password?: unknown } | undefined)?.password
+  } catch {
+    return undefined
+  }
 }

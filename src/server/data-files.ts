@@ -29,6 +29,11 @@ export async function newerData(dataDir: string): Promise<'snapshot' | 'append-o
   return Math.floor(appended / 1000) >= snapshot / 1000 ? 'append-only' : 'snapshot'
 }
 
+/** Whether there are append-only files in `dataDir`, old or new. */
+export async function hasAppendOnly(dataDir: string): Promise<boolean> {
+  return (await lastAppendAt(join(dataDir, APPEND_FOLDER))) !== null
+}
+
 /**
  * Throws `config` when there is data of Redis in a folder that never was a town: it is another program's, and a server that is
  * started there would load it and save over it.

@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { sleep } from '../base/clock.ts'
 import type { TlsFiles } from '../config/tls-files.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
-import { newerData, switchAppendOnly } from './data-files.ts'
+import { hasAppendOnly, newerData, switchAppendOnly } from './data-files.ts'
 import type { RedisBinary } from './find.ts'
 import { ping } from './ping.ts'
 import { type Listen, LOADING_MS, type Place } from './place.ts'
@@ -31,13 +31,14 @@ export async function launch(
 ): Promise<number> {
   const newer = await newerData(place.dataDir)
   const appendOnly = newer === 'none' ? place.persist : newer === 'append-only'
+  const persist = place.persist || (place.shared && (await hasAppendOnly(place.dataDir)))
   const log = await openLog(place)
   try {
     const logFrom = (await log.stat()).size
     const server = spawnServer(place, binary, { appendOnly, logFd: log.fd })
     try {
       await untilAnswer(server, place.endpoint, signal)
-      if (appendOnly !== place.persist) await switchAppendOnly(place, signal)
+      if (appendOnly !== persist) await switchAppendOnly({ ...place, persist }, signal)
     } catch (error) {
       await end(server)
       if (signal?.aborted) throw signal.reason

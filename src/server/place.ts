@@ -35,6 +35,8 @@ export type LocalRedisOptions = Listen & {
   root: string
   /** Whether to keep append-only files next to the snapshots: at most one second of writes lost in a crash. */
   persist: boolean
+  /** True: other towns use it too, so that append-only files that one of them turned on stay on. */
+  shared?: boolean
   emit: (event: ServerEvent) => void
   /** The server to start; found in `~/.tt/bin` or PATH when absent. */
   binary?: RedisBinary
@@ -66,6 +68,7 @@ export interface Place extends ServerPlace {
   root: string
   logFile: string
   persist: boolean
+  shared: boolean
   emit: (event: ServerEvent) => void
 }
 
@@ -76,6 +79,7 @@ export function placeOf(options: LocalRedisOptions): Place {
   return {
     root,
     persist,
+    shared: options.shared ?? false,
     emit,
     ...serverPlace(options),
     logFile: options.logFile ?? join(folder, 'redis.log'),

@@ -82,7 +82,7 @@ function encodeCommand(args: readonly string[]): string {
   return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`
 }
 
-type Reply = Extract<Exchange, { kind: 'reply' }>
+type Reply = Extract<Exchange, { kind: 'reply' | 'failed' }>
 
 /** The reply that counts, of as many as there will be: the last one, or a login that was refused. Null while it is incomplete. */
 function decodeLast(received: Buffer, count: number): Reply | null {
@@ -92,7 +92,7 @@ function decodeLast(received: Buffer, count: number): Reply | null {
     if (decoded === null) return null
     const { reply, length } = decoded
     // A server without a password refuses one; nothing is lost by it.
-    const isRefusal = reply.isError && /^(?:WRONGPASS|NOAUTH)/.test(reply.text)
+    const isRefusal = reply.kind === 'failed' || (reply.isError && /^(?:WRONGPASS|NOAUTH)/.test(reply.text))
     if (at === count || isRefusal) return reply
     rest = rest.subarray(length)
   }
@@ -103,6 +103,7 @@ function decodeReply(received: Buffer): { reply: Reply; length: number } | null 
   const lineEnd = received.indexOf('\r\n')
   if (lineEnd < 0) return null
   const line = received.toString('utf8', 0, lineEnd)
+  if (!/^[+\-:$*]/.test(line)) return { reply: { kind: 'failed', text: line }, length: lineEnd + 2 }
   const start = lineEnd + 2
   if (!line.startsWith('$'))
     return { reply: { kind: 'reply', text: line.slice(1), isError: line.startsWith('-') }, length: start }

@@ -13,7 +13,7 @@ export async function saveLocalRedis(
   signal?: AbortSignal,
 ): Promise<void> {
   const reply = await exchange(endpoint, ['SAVE'], { timeoutMs: SAVE_MS, signal })
-  if (reply.kind === 'reply' && !reply.isError) return
+  if (reply.kind === 'reply' && reply.text === 'OK') return
   if (reply.kind === 'refused') {
     throw new WorkerError('redis-unreachable', `No redis-server runs at ${address}`, {
       remedy: 'Start it: tinytown-worker redis start',

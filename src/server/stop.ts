@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { lstat, rm } from 'node:fs/promises'
+import { lstat, realpath, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
@@ -25,12 +25,18 @@ export async function stopLocalRedis(
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<'stopped' | 'not-running'> {
   const place = serverPlace(server)
-  if (!existsSync(dirname(place.lockBase))) return 'not-running'
+  if (!existsSync(dirname(place.lockBase))) {
+    // Without a folder for its pid file no server is this town's.
+    const answer = await ping(place.endpoint, { timeoutMs: PING_MS, signal })
+    if (answer === 'refused') return 'not-running'
+    throw notStartedHere(place, await serverPid(place.endpoint, signal))
+  }
   return withStartLock(place.lockBase, signal, async () => {
     const answer = await ping(place.endpoint, { timeoutMs: PING_MS, signal })
     const pid = (await serverPid(place.endpoint, signal)) ?? (await pidFromFile(place))
     if (answer === 'refused' && pid === null) return cleanUp(place, 'not-running')
     if (isForeign(answer)) throw notOurs(place, answer)
+    if (pid !== null && !(await isOurs(pid, place))) throw notStartedHere(place, pid)
     // Before it is down: a worker that misses it would start it again.
     await markStopped(place.pidFile)
     try {
@@ -50,6 +56,20 @@ function isForeign(answer: PingAnswer): answer is { other: string; isRedis: fals
 
 function notOurs({ address }: ServerPlace, { other }: { other: string }): WorkerError {
   return new WorkerError('redis-failed', `What listens on ${address} is not Redis: ${other}`)
+}
+
+/** Whether a server was started by this town: it works in its folder, or is the process of its pid file. */
+async function isOurs(pid: number, { dataDir, pidFile }: ServerPlace): Promise<boolean> {
+  const info = await processInfo(pid)
+  if (info?.cwd && info.cwd === (await realpath(dataDir).catch(() => dataDir))) return true
+  return (await readPidFile(pidFile)) === pid
+}
+
+function notStartedHere({ address }: ServerPlace, pid: number | null): WorkerError {
+  const message = `The Redis at ${address} (process ${pid ?? 'unknown'}) was not started by this town: it is left alone`
+  return new WorkerError('redis-failed', message, {
+    remedy: 'Whoever started it stops it; to have a server of its own, give the town another redis.port',
+  })
 }
 
 /** The process of the pid file when it is a Redis server of this socket: ids are used again after a restart of the machine. */

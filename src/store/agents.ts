@@ -117,7 +117,7 @@ export async function leaveTown(
 ): Promise<number> {
   const { agent, town } = lease
   const own = [agent.lease, agent.inFlight, agent.inbox, agent.record, agent.stop]
-  const rest = [agent.owner, agent.spareUrgent, agent.spareInbox, town.watched]
+  const rest = [agent.owner, agent.spareUrgent, agent.spareInbox, agent.delayed, town.watched]
   const keys = [...own, town.events, agent.events, ...rest]
   const args = [lease.agentId, message, keepRecord ? '1' : '0']
   const [, back] = await runLeased(lease, leaveScript, keys, args)

@@ -37,6 +37,12 @@ export async function checkServer(address: RedisAddress, options: ConnectOptions
     return { address, info: found, ...adviceOn(found) }
   requireOneSlot(options.anyKey, address)
   if (place.kind !== 'tcp') throw new WorkerError('config', `${address.shown} is a node of a Redis Cluster`)
+  if (address.database !== 0) {
+    throw new WorkerError(
+      'config',
+      `Expected database 0 in a Redis Cluster, which has no other, got ${address.database} (${address.shown})`,
+    )
+  }
   const { host, port } = place
   const nodes = [{ host, port }]
   const cluster = { ...address, place: { kind: 'cluster', nodes } as const, database: 0 }
@@ -52,7 +58,7 @@ async function look(
 ): Promise<ServerInfo | null> {
   const redis = openRedis(address, options, leftMs, { enableReadyCheck: false, maxRetriesPerRequest: 0 })
   try {
-    await answered(redis)
+    await answered(redis, Math.min(PING_MS, leftMs))
     const info = await allowed(readServerInfo(redis))
     if (info) refuse(info, address)
     return info
@@ -61,14 +67,14 @@ async function look(
   }
 }
 
-async function answered(redis: Redis): Promise<void> {
+async function answered(redis: Redis, pingMs: number): Promise<void> {
   const patience = new AbortController()
   const connecting = once(redis, 'connect', { signal: patience.signal }).catch(() => undefined)
   const ready = opened(redis)
   try {
     await Promise.race([connecting, ready])
-    const late = sleep(PING_MS, patience.signal).then((inFull) => {
-      if (inFull) throw new Error(`it took the connection and did not answer PING within ${PING_MS} ms`)
+    const late = sleep(pingMs, patience.signal).then((inFull) => {
+      if (inFull) throw new Error(`it took the connection and did not answer PING within ${pingMs} ms`)
     })
     const pong = ready.then(() => redis.ping())
     await Promise.race([pong, late])
@@ -103,10 +109,11 @@ function refuse({ version, replicaOf, mode }: ServerInfo, { shown, place }: Redi
       remedy: 'Name the Sentinels in a URL like redis+sentinel://host:26379/mymaster',
     })
   }
-  if (replicaOf === null) return
+  // Any node of a Cluster tells of the others.
+  if (replicaOf === null || (mode === 'cluster' && place.kind === 'tcp')) return
   const message = `Redis at ${shown} is a read-only replica of ${replicaOf}`
   // Sentinels and a Cluster name the wrong one for a moment after a failover.
-  if (place.kind === 'sentinel' || place.kind === 'cluster' || mode === 'cluster') throw new Error(message)
+  if (place.kind === 'sentinel' || place.kind === 'cluster') throw new Error(message)
   throw new WorkerError('config', message, { remedy: 'Give the address of the primary' })
 }
 

@@ -4,7 +4,7 @@ import { readTlsFiles } from '../config/tls-files.ts'
 import { slotConnector } from './slot-connector.ts'
 
 /** A connection that stays silent on an open command for so long is dead, whatever TCP thinks of it. */
-export const SILENT_MS = 10_000
+export const SILENT_MS = 8000
 
 /** How long a Sentinel, or a node of a Cluster, may take to say where the primary is. */
 const ASK_MS = 2000

@@ -41,7 +41,7 @@ export async function connectRedis(address: RedisAddress, options: ConnectOption
     const redis = openRedis(address, options, leftMs)
     try {
       await opened(redis)
-      if (options.onEvent) report(redis, options.onEvent)
+      if (options.onEvent) report(redis, address.shown, options.onEvent)
       return redis
     } catch (error) {
       redis.disconnect()
@@ -81,9 +81,19 @@ export async function persist<T>(
     throw new WorkerError(
       'redis-unreachable',
       `Redis at ${address.shown} did not answer within ${timeoutMs} ms: ${messageOf(error)}`,
-      { remedy: 'Start it, or give the right address in REDIS_URL', cause: error },
+      { remedy: remedyOf(messageOf(error), address), cause: error },
     )
   })
+}
+
+/** What may be wrong where nobody answers, or hangs up before a word. */
+function remedyOf(message: string, { tls }: RedisAddress): string {
+  const usual = 'Start it, or give the right address in REDIS_URL'
+  if (!/ECONNRESET|EPIPE|socket|hang up|closed|ETIMEDOUT|EPROTO|wrong version|alert/i.test(message))
+    return usual
+  return tls === null
+    ? `${usual}; where it speaks TLS, write rediss://`
+    : `${usual}; where it wants a certificate of the client, or refuses the one that was shown, name another one with redis.tls_cert and redis.tls_key; where it speaks no TLS, write redis://`
 }
 
 /** A client that is not connected yet. */
@@ -168,6 +178,9 @@ const CERTIFICATE_REMEDIES: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: 'Look at the clocks of both machines',
 }
 
+const SENTINEL_LOGIN =
+  'The Sentinels have a login of their own: TINYTOWN_REDIS_SENTINEL_PASSWORD, or ?sentinel_password=… in the URL'
+
 function explain(error: unknown, address: RedisAddress): Error {
   if (error instanceof WorkerError) return new AbortError(error)
   const message = messageOf(error)
@@ -176,19 +189,28 @@ function explain(error: unknown, address: RedisAddress): Error {
     const words = `The certificate of Redis at ${address.shown} is not accepted: ${message}`
     return new AbortError(new WorkerError('config', words, { remedy }))
   }
-  if (!/NOAUTH|WRONGPASS|NOPERM|invalid password/.test(message)) return new Error(message)
+  if (/NOPERM/.test(message)) {
+    const words = `Redis at ${address.shown} lets this user do too little: ${message}`
+    const remedy = 'Let it work on the keys and channels of the town: ACL SETUSER <user> ~tt:* &tt:* +@all'
+    return new AbortError(new WorkerError('redis-auth', words, { remedy }))
+  }
+  if (!/NOAUTH|WRONGPASS|invalid password/.test(message)) return new Error(message)
+  const isOfSentinel = address.place.kind === 'sentinel' && /sentinel/i.test(message)
   return new AbortError(
     new WorkerError('redis-auth', `Redis at ${address.shown} refused the login: ${message}`, {
-      remedy: address.loginRemedy,
+      remedy: isOfSentinel ? SENTINEL_LOGIN : address.loginRemedy,
     }),
   )
 }
 
-function report(redis: Redis, onEvent: (event: ConnectionEvent) => void): void {
+function report(redis: Redis, address: string, onEvent: (event: ConnectionEvent) => void): void {
   let lost = false
   let detail = 'the connection was closed'
   redis.on('error', (error) => {
-    detail = messageOf(error)
+    const message = messageOf(error)
+    // Why it stays away may be another reason than why it went.
+    if (lost && message !== detail) onEvent({ type: 'redis-waiting', address, detail: message })
+    detail = message
   })
   redis.on('close', () => {
     if (lost || redis.status === 'end') return
@@ -213,11 +235,11 @@ export function abandonRedis(redis: Redis): void {
 }
 
 /** Well below the silence that counts as dead, so that a dead connection is noticed within 15 s. */
-const PING_MS = 4000
+const PING_MS = 3000
 
 /**
- * Has a connection that only listens ask for an answer now and then. Nothing is open on it otherwise, so that its silence would
- * never count. Ends with the connection.
+ * Has a connection ask for an answer now and then, one that only listens for example: nothing is open on it otherwise, so that its
+ * silence would never count. Ends with the connection.
  */
 export function keepTalking(redis: Redis): void {
   const timer = setInterval(() => {
@@ -241,6 +263,9 @@ const PASSING = [
   'MISCONF',
   'NOREPLICAS',
   'UNBLOCKED',
+  // Of a connection that was let in before: a password that is being changed, a replica that became the primary.
+  'NOAUTH',
+  'WRONGPASS',
 ]
 
 /** True when the server refused a command for a reason that passes by itself. */

@@ -20,20 +20,21 @@ export interface Claimed {
  */
 export type Claim =
   | ({ readonly kind: 'message'; readonly rounds: number } & Claimed)
-  | { readonly kind: 'empty'; readonly rounds: number }
+  | { readonly kind: 'empty'; readonly rounds: number; readonly delayed: number }
   | { readonly kind: 'paused' | 'stopping' | 'evicted' | 'restarted' }
 
 /**
- * Takes the next message into the in-flight list, or says why not. `roundsBefore` is what the record said of the rounds at the claim
+ * Takes the next message into the in-flight list, or says why not; `delayed` is how many wait for their next attempt. `roundsBefore` is what the record said of the rounds at the claim
  * before. Throws `LeaseLost`.
  */
 export async function claimMessage(lease: Lease, roundsBefore = 0): Promise<Claim> {
   const { agent } = lease
-  const keys = [agent.lease, agent.inFlight, agent.urgent, agent.inbox, agent.record, agent.stop]
+  const lists = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
+  const keys = [...lists, agent.record, agent.stop, agent.delayed]
   const args = [lease.agentId, roundsBefore]
   const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
   if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
-  if (kind === 'empty') return { kind, rounds: Number(rounds) }
+  if (kind === 'empty') return { kind, rounds: Number(rounds), delayed: Number(raw) }
   return { kind: kind as Exclude<Claim['kind'], 'message' | 'empty'> }
 }
 

@@ -46,6 +46,8 @@ export interface AgentKeys {
   readonly owner: string
   /** Messages that were claimed and not yet settled, oldest first. */
   readonly inFlight: string
+  /** Sorted set of messages whose next attempt is not due yet, by the time at which it is. */
+  readonly delayed: string
   /** Copies of the two lists while the agent is in `error`, in which `tt prune` deletes it. */
   readonly spareUrgent: string
   readonly spareInbox: string
@@ -89,6 +91,7 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
       lease: `${base}:worker:${id}:lease`,
       owner: `${base}:worker:${id}:owner`,
       inFlight: `${base}:worker:${id}:in-flight`,
+      delayed: `${base}:worker:${id}:delayed`,
       spareUrgent: `${base}:worker:${id}:spare-urgent`,
       spareInbox: `${base}:worker:${id}:spare-inbox`,
       notes: `${base}:worker:${id}:notes`,

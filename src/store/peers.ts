@@ -30,7 +30,7 @@ export async function lookAtPeers(
     redis,
     lookAfterScript,
     [town.seen, town.watched],
-    [...parts, graceMs, turnMs],
+    [...parts, graceMs, turnMs, ...agentKeyParts(town, 'delayed')],
   )
   const [againMs, ...dead] = texts(reply)
   return { dead, againMs: againMs ? Number(againMs) : null }
@@ -54,7 +54,7 @@ export async function recoverPeer(redis: Redis, town: TownKeys, agentId: Id): Pr
   const reply = await runScript(
     redis,
     recoverScript,
-    [...own, town.events, agent.events],
+    [...own, town.events, agent.events, agent.delayed],
     [agentId, town.taskPrefix, ...told],
   )
   const [kind, messages, name = ''] = texts(reply)

@@ -8,6 +8,8 @@ export interface Queues {
   readonly inbox: number
   readonly urgent: number
   readonly inFlight: number
+  /** Waiting for their next attempt. */
+  readonly delayed: number
   /** A live worker holds the agent's lease. */
   readonly leased: boolean
   readonly stopRequested: boolean
@@ -17,12 +19,16 @@ export interface Queues {
 export async function readQueues(redis: Redis, town: TownKeys, ids: readonly Id[]): Promise<Queues[]> {
   const batch = redis.pipeline()
   for (const agent of ids.map((id) => town.agent(id))) {
-    batch.llen(agent.inbox).llen(agent.urgent).llen(agent.inFlight).exists(agent.lease).exists(agent.stop)
+    batch.llen(agent.inbox).llen(agent.urgent).llen(agent.inFlight).zcard(agent.delayed)
+    batch.exists(agent.lease).exists(agent.stop)
   }
   const replies = repliesOf<number>(await batch.exec())
   return ids.map((_, index) => {
-    const [inbox = 0, urgent = 0, inFlight = 0, leased, stop] = replies.slice(index * 5, index * 5 + 5)
-    return { inbox, urgent, inFlight, leased: leased === 1, stopRequested: stop === 1 }
+    const [inbox = 0, urgent = 0, inFlight = 0, delayed = 0, leased, stop] = replies.slice(
+      index * 6,
+      index * 6 + 6,
+    )
+    return { inbox, urgent, inFlight, delayed, leased: leased === 1, stopRequested: stop === 1 }
   })
 }
 

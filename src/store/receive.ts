@@ -70,7 +70,7 @@ async function take(
   return kind === 'ok'
 }
 
-/** A socket that is silent for ten seconds counts as dead (connection.ts), so no command blocks for longer than this. */
+/** A socket that is silent for eight seconds counts as dead (connection.ts), so no command blocks for longer than this. */
 const BLOCK_MS = 5000
 /** The same for a connection that nobody can unblock: it is soon done by itself. */
 const SHORT_BLOCK_MS = 500

@@ -34,6 +34,7 @@ export function readAgent(fields: Fields): Agent | null {
       pid: numberOf(fields.pid),
       workerVersion: fields.worker_version,
       lastError: fields.last_error,
+      parkedUntil: fields.parked_until,
     }),
   }
 }
@@ -56,7 +57,14 @@ export function agentText(agent: Agent): RecordText {
   const kind = { agent_type: agent.agentType, spawn_mode: agent.spawnMode }
   const worker = { host: agent.host, pid: agent.pid, worker_version: agent.workerVersion }
   return recordText(
-    { ...fixed, ...notEmpty(times), ...kind, ...worker, last_error: agent.lastError },
+    {
+      ...fixed,
+      ...notEmpty(times),
+      ...kind,
+      ...worker,
+      last_error: agent.lastError,
+      parked_until: agent.parkedUntil,
+    },
     {
       nickname: agent.nickname,
       role_id: agent.roleId,

@@ -11,6 +11,7 @@ import { runScript, texts } from './script.ts'
 import { assign as assignScript } from './scripts/assign.ts'
 import { cancel as cancelScript } from './scripts/cancel.ts'
 import { release as releaseScript } from './scripts/release.ts'
+import { retry as retryScript } from './scripts/retry.ts'
 import { settle as settleScript } from './scripts/settle.ts'
 import { start as startScript } from './scripts/start.ts'
 
@@ -90,6 +91,8 @@ export interface Settlement {
   readonly extras: TaskExtras
   readonly eventMessage: string
   readonly activity: string
+  /** Why the message is kept in the dead letters; without it it is not. */
+  readonly bury?: string
   /** Another process made the run: a task that is not this agent's to settle any more is left alone. */
   readonly spooled?: boolean
   /** What goes out with it. `tellsOf` is the end that it tells of when that is not the one of the run. */
@@ -102,17 +105,23 @@ export interface Settlement {
  * written, as the task of a spooled result is not this agent's any more.
  */
 export type Settled =
-  | { readonly kind: 'ok' }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'ended' | 'reread'; readonly state: TaskState }
+  | ({ readonly kind: 'ok' } & Rounds)
+  | ({ readonly kind: 'gone' } & Rounds)
+  | ({ readonly kind: 'ended'; readonly state: TaskState } & Rounds)
+  | { readonly kind: 'reread'; readonly state: TaskState }
   | { readonly kind: 'left'; readonly why: 'gone' | 'ended' | 'elsewhere' }
+
+/** How many rounds the agent has completed now; absent when that is not told. */
+interface Rounds {
+  readonly rounds?: number
+}
 
 /** Writes the end of a task in one step. Throws `LeaseLost`. */
 export async function settleTask(lease: Lease, end: Settlement): Promise<Settled> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const own = [agent.lease, agent.inFlight, town.task(end.taskId), agent.record, agent.notes, agent.receipt]
-  const keys = [...own, agent.activity, town.events, agent.events, replyInbox, agent.inbox]
+  const keys = [...own, agent.activity, town.events, agent.events, replyInbox, town.deadLetters, agent.inbox]
   const what = [
     end.digest,
     end.settleId,
@@ -129,16 +138,44 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
     end.eventMessage,
     end.activity,
     end.reply?.tellsOf ?? '',
+    end.bury ?? '',
     end.spooled ? '1' : '0',
   ]
-  const [kind, word] = await runLeased(lease, settleScript, keys, [
+  const [kind, word, told = ''] = await runLeased(lease, settleScript, keys, [
     ...what,
     ...how,
     ...extraFields(end.extras),
   ])
-  if (kind === 'ended' || kind === 'reread') return { kind, state: readTaskState(word) }
+  if (kind === 'reread') return { kind, state: readTaskState(word) }
   if (kind === 'left') return { kind, why: word as Extract<Settled, { kind: 'left' }>['why'] }
-  return { kind: kind === 'gone' ? 'gone' : 'ok' }
+  const rounds = told === '' ? {} : { rounds: Number(told) }
+  if (kind === 'ended') return { kind, state: readTaskState(word), ...rounds }
+  return { kind: kind === 'gone' ? 'gone' : 'ok', ...rounds }
+}
+
+/** A run that failed and is to be made again. */
+export interface Retry {
+  /** Of the claimed message. */
+  readonly digest: string
+  readonly taskId: Id
+  readonly retryId: string
+  readonly delayMs: number
+  readonly reason: Reason
+  readonly extras: TaskExtras
+  readonly eventMessage: string
+  readonly activity: string
+}
+
+/** Puts a message aside until its next attempt is due. Null: the task is not this worker's any more. Throws `LeaseLost`. */
+export async function retryTask(lease: Lease, again: Retry): Promise<{ rounds?: number } | null> {
+  const { agent, town } = lease
+  const own = [agent.lease, agent.inFlight, agent.delayed, town.task(again.taskId), agent.record]
+  const keys = [...own, agent.receipt, agent.activity, town.events, agent.events]
+  const what = [again.digest, again.retryId, lease.agentId, again.taskId, again.delayMs, again.reason]
+  const args = [...what, again.eventMessage, again.activity, ...extraFields(again.extras)]
+  const [kind, rounds = ''] = await runLeased(lease, retryScript, keys, args)
+  if (kind !== 'ok') return null
+  return rounds === '' ? {} : { rounds: Number(rounds) }
 }
 
 /** Gives a claimed message back, uncounted, and leaves the agent in `agentState`. Throws `LeaseLost`. */
@@ -153,12 +190,15 @@ export async function releaseTask(
     message: string
     lastError?: string
     sessionId?: string
+    /** RFC 3339. */
+    parkedUntil?: string
   },
 ): Promise<void> {
   const { agent, town } = lease
   const own = [agent.lease, agent.inFlight, agent.inbox, town.task(back.taskId), agent.record, agent.receipt]
   const what = [back.digest, back.releaseId, lease.agentId, back.taskId, back.agentState]
-  const how = [back.lastError ?? '', back.sessionId ?? '', back.message, back.counted ? '1' : '0']
+  const told = [back.lastError ?? '', back.sessionId ?? '', back.message]
+  const how = [...told, back.counted ? '1' : '0', back.parkedUntil ?? '']
   await runLeased(lease, releaseScript, [...own, town.events, agent.events], [...what, ...how])
 }
 

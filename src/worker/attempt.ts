@@ -15,6 +15,7 @@ import type { Outcome } from '../domain/outcome.ts'
 import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
 import { isInHand, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { RetryRules } from '../reliability/retry-policy.ts'
 import type { Spool } from '../reliability/spool.ts'
 import { isPassing } from '../store/connection.ts'
 import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
@@ -23,6 +24,7 @@ import { replyErrorCode } from '../store/script.ts'
 import {
   getTask,
   releaseTask,
+  retryTask,
   type Settled,
   type Settlement,
   type Started,
@@ -61,6 +63,8 @@ export interface AttemptTools {
   readonly cli: AttemptCli
   /** Asks the CLI for its version, unless it is known of the program as it is now. */
   readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
+  /** How often a task is run, and the wait after its first attempt. */
+  readonly retries: Pick<RetryRules, 'maxAttempts' | 'firstMs'>
   readonly role: string | undefined
   readonly roleInstructions: string | undefined
   /** Runs the CLI to its end. */
@@ -75,9 +79,9 @@ export interface AttemptTools {
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
 
-/** What came of a message. `held`: the surroundings are broken and the task went back. */
+/** What came of a message. `rounds`: how many the agent has completed now. `held`: the surroundings are broken and the task went back. */
 export type Handled =
-  | { readonly kind: 'ran' }
+  | { readonly kind: 'ran'; readonly rounds?: number }
   | { readonly kind: 'no-run' }
   | { readonly kind: 'drain' }
   | { readonly kind: 'held'; readonly trouble: Trouble }
@@ -181,7 +185,8 @@ async function attempt(
   let handled: Handled = { kind: 'no-run' }
   try {
     const { outcome, ...told } = await runTask(work, cancel.signal, tools)
-    handled = await conclude({ ...work, ...told }, decide(outcome), tools)
+    const rules = { ...tools.retries, attempt: started.attempt }
+    handled = await conclude({ ...work, ...told }, decide(outcome, rules), tools)
     return handled
   } finally {
     if (handled.kind !== 'held') lifecycle.enter({ name: 'idle' })
@@ -265,15 +270,22 @@ function promptOf(
 async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
   switch (decision.kind) {
     case 'settle':
-      await settle(work, decision, tools)
-      return { kind: 'ran' }
+      return { kind: 'ran', ...(await settle(work, decision, tools)) }
+    case 'retry':
+      return { kind: 'ran', ...(await again(work, decision, tools)) }
     case 'hold':
       await giveBack(
         work,
-        { agentState: 'error', lastError: decision.detail, message: decision.detail },
+        {
+          agentState: 'error',
+          lastError: decision.detail,
+          message: decision.detail,
+          ...(decision.sessionId ? { sessionId: decision.sessionId } : {}),
+          ...(decision.until ? { parkedUntil: new Date(decision.until).toISOString() } : {}),
+        },
         tools,
       )
-      return { kind: 'held', trouble: { reason: decision.reason, detail: decision.detail } }
+      return { kind: 'held', trouble: troubleOf(decision) }
     case 'give-back': {
       const { sessionId } = decision
       const message = 'the worker ends; the task was given back'
@@ -287,11 +299,42 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
   }
 }
 
+function troubleOf({ reason, detail, until }: Extract<Decision, { kind: 'hold' }>): Trouble {
+  return { reason, detail, ...(until === undefined ? {} : { until }) }
+}
+
+async function again(
+  work: Done,
+  decision: Extract<Decision, { kind: 'retry' }>,
+  tools: AttemptTools,
+): Promise<{ rounds?: number }> {
+  const { started, claimed } = work
+  const { delayMs, reason, eventMessage, activity, otherwise } = decision
+  const taskId = started.task.id
+  const retry = {
+    digest: claimed.digest,
+    taskId,
+    retryId: newId(),
+    delayMs,
+    reason,
+    extras: extrasOf(work, otherwise, tools),
+    eventMessage,
+    activity,
+  }
+  const retried = await tools.write(() => retryTask(tools.lease, retry))
+  // Somebody else ended the task, or has it: the settle says so.
+  if (retried === null) return await settle(work, otherwise, tools)
+  const { maxAttempts } = tools.retries
+  const detail = otherwise.result
+  tools.emit({ type: 'task-retried', taskId, attempt: started.attempt, maxAttempts, reason, detail, delayMs })
+  return retried
+}
+
 async function settle(
   work: Done,
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
-): Promise<void> {
+): Promise<{ rounds?: number }> {
   const { claimed, startId, started, notesUsed, cliVersion } = work
   const { task, startedAt, attempt } = started
   const settleId = newId()
@@ -301,7 +344,7 @@ async function settle(
     ...(cliVersion ? { cliVersion } : {}),
   })
   const write = () => writeEnd(work, end, { settleId, tools })
-  await tools.spool.during({ taskId: task.id, startId, text }, write)
+  return roundsOf(await tools.spool.during({ taskId: task.id, startId, text }, write))
 }
 
 /** Settles a run that another process made. A task that is not this agent's to settle any more is left alone: `left`. */
@@ -352,6 +395,7 @@ async function writeEnd(
       state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
     activity: state === 'running' ? '⏳ left running for the conductor' : end.activity,
     ...(end.reason ? { reason: end.reason } : {}),
+    ...(end.bury === undefined ? {} : { bury: end.bury }),
   }
   const settled = await settleAndTell(
     settlement,
@@ -374,6 +418,10 @@ async function writeEnd(
     ...overruledBy(settled, end.state),
   })
   return settled
+}
+
+function roundsOf(settled: Settled): { rounds?: number } {
+  return 'rounds' in settled && settled.rounds !== undefined ? { rounds: settled.rounds } : {}
 }
 
 /** The answer that goes out tells the end that the record has: where that is somebody else's, it is read first. */
@@ -448,7 +496,9 @@ function extrasOf(work: Done, end: Extract<Decision, { kind: 'settle' }>, tools:
 
 async function giveBack(
   work: Work,
-  back: { agentState: 'error' | 'draining'; message: string; lastError?: string; sessionId?: string },
+  back: Pick<Parameters<typeof releaseTask>[1], 'message' | 'lastError' | 'sessionId' | 'parkedUntil'> & {
+    agentState: 'error' | 'draining'
+  },
   { lease, write, emit }: AttemptTools,
 ): Promise<void> {
   const taskId = work.started.task.id

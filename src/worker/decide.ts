@@ -2,6 +2,7 @@ import { formatDuration } from '../base/duration.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
+import { type HoldReason, type RetryRules, retryVerdict } from '../reliability/retry-policy.ts'
 
 /** What is written when a run is over. */
 export type Decision =
@@ -12,20 +13,39 @@ export type Decision =
       readonly truncated: boolean
       readonly reason?: Reason
       readonly facts: RunFacts
+      /** Why the message is kept in the dead letters. */
+      readonly bury?: string
       /** One line for the event. */
       readonly eventMessage: string
       /** One line for the activity list, in upstream's words. */
       readonly activity: string
     }
-  /** The surroundings are broken: the task goes back and the agent says `error`. */
-  | { readonly kind: 'hold'; readonly reason: 'not-installed' | 'config'; readonly detail: string }
+  /** It waits for its next attempt. `otherwise` is its end where somebody else has the task by now. */
+  | {
+      readonly kind: 'retry'
+      readonly delayMs: number
+      readonly reason: Reason
+      readonly facts: RunFacts
+      readonly eventMessage: string
+      readonly activity: string
+      readonly otherwise: Extract<Decision, { kind: 'settle' }>
+    }
+  /** The surroundings are broken: the task goes back uncounted and the agent says `error`. */
+  | {
+      readonly kind: 'hold'
+      readonly reason: HoldReason
+      readonly detail: string
+      /** When it is worth another look, in milliseconds since 1970. */
+      readonly until?: number
+      readonly sessionId?: string
+    }
   /** The worker ends: the task goes back uncounted. */
   | { readonly kind: 'give-back'; readonly sessionId?: string }
   /** Somebody else has the lease: nothing may be written. */
   | { readonly kind: 'leave-alone' }
 
 /** Decides what to write, from how the run ended. */
-export function decide(outcome: Outcome): Decision {
+export function decide(outcome: Outcome, rules: RetryRules): Decision {
   switch (outcome.kind) {
     case 'completed': {
       const took = formatDuration(outcome.facts.durationMs)
@@ -33,14 +53,8 @@ export function decide(outcome: Outcome): Decision {
       const { facts, result, truncated } = outcome
       return { kind: 'settle', state: 'completed', result, truncated, facts, ...words }
     }
-    case 'failed': {
-      const { reason, detail, facts } = outcome
-      const words = {
-        eventMessage: `${reason}: ${oneLine(detail)}`,
-        activity: `❌ failed: ${oneLine(detail, 100)}`,
-      }
-      return { kind: 'settle', state: 'failed', result: detail, truncated: false, reason, facts, ...words }
-    }
+    case 'failed':
+      return decideFailed(outcome, rules)
     case 'cancelled': {
       const words = { eventMessage: 'cancelled', activity: '🚫 cancelled' }
       const { facts } = outcome
@@ -62,5 +76,40 @@ export function decide(outcome: Outcome): Decision {
     }
     default:
       return unreachable(outcome)
+  }
+}
+
+function decideFailed(
+  { reason, detail, facts, resetsAt }: Extract<Outcome, { kind: 'failed' }>,
+  rules: RetryRules,
+): Decision {
+  const verdict = retryVerdict(reason, rules)
+  if (verdict.kind === 'hold') {
+    const until = resetsAt === undefined ? {} : { until: resetsAt }
+    const session = facts.sessionId ? { sessionId: facts.sessionId } : {}
+    return { kind: 'hold', reason: verdict.reason, detail: `${reason}: ${detail}`, ...until, ...session }
+  }
+  const end = {
+    kind: 'settle',
+    state: 'failed',
+    result: detail,
+    truncated: false,
+    reason,
+    facts,
+    bury: detail,
+    eventMessage: `${reason}: ${oneLine(detail)}`,
+    activity: `❌ failed: ${oneLine(detail, 100)}`,
+  } as const
+  if (verdict.kind === 'final') return end
+  const { delayMs } = verdict
+  const again = `attempt ${rules.attempt} of ${rules.maxAttempts}, again in ${formatDuration(delayMs)}`
+  return {
+    kind: 'retry',
+    delayMs,
+    reason,
+    facts,
+    eventMessage: `${reason}: ${oneLine(detail)} (${again})`,
+    activity: `🔁 ${reason}, again in ${formatDuration(delayMs)}`,
+    otherwise: end,
   }
 }

@@ -1,9 +1,9 @@
-import { backoffMs } from '../base/backoff.ts'
 import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import { unreachable } from '../base/unreachable.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import { holdMs } from '../reliability/retry-policy.ts'
 import type { Claim, Claimed } from '../store/inbox.ts'
 import { replyErrorCode } from '../store/script.ts'
 import type { Handled } from './attempt.ts'
@@ -11,7 +11,6 @@ import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Trouble } from './run.ts'
 
-const PROBE = { firstMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.2 }
 const PAUSE_POLL_MS = 1000
 
 export interface LoopTools {
@@ -80,7 +79,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       }
       continue
     }
-    const end = await rest(claim.kind, rung, tools)
+    const end = await rest(claim, rung, tools)
     if (end) return end
   }
   return 'drained'
@@ -98,16 +97,16 @@ async function claimed({ claim }: LoopTools): Promise<Claim | { readonly trouble
 
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
 async function rest(
-  kind: Exclude<Claim['kind'], 'message'>,
+  claim: Exclude<Claim, { kind: 'message' }>,
   rung: AbortSignal,
   tools: LoopTools,
 ): Promise<LoopEnd | null> {
   const { lifecycle, control, emit } = tools
-  if (lifecycle.phase.name === 'broken' && kind === 'empty') await mend(tools)
-  switch (kind) {
+  if (lifecycle.phase.name === 'broken' && claim.kind === 'empty') await mend(tools)
+  switch (claim.kind) {
     case 'empty':
       if (await tools.fetchWork()) return null
-      if (tools.once) return 'empty'
+      if (tools.once && claim.delayed === 0) return 'empty'
       await tools.wait(rung)
       return null
     case 'paused':
@@ -128,7 +127,7 @@ async function rest(
       control.drain('tt restart has started another worker for this agent')
       return 'restarted'
     default:
-      return unreachable(kind)
+      return unreachable(claim)
   }
 }
 
@@ -163,7 +162,7 @@ async function standBroken(
   { by, trouble, tries }: { by: 'look' | 'start'; trouble: Trouble; tries: number },
   tools: LoopTools,
 ): Promise<void> {
-  const retryMs = backoffMs(PROBE, tries)
+  const retryMs = holdMs(trouble, tries)
   tools.lifecycle.enter({ name: 'broken', by, tries }, trouble.reason)
   if (tries === 1) tools.emit({ type: 'surroundings-broken', ...trouble, retryMs })
   if (!tools.once) await sleep(retryMs, tools.control.draining)

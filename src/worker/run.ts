@@ -1,8 +1,9 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import type { Redactor } from '../base/redact.ts'
 import { messageOf } from '../domain/errors.ts'
 import { type Id, newId } from '../domain/ids.ts'
-import type { Outcome } from '../domain/outcome.ts'
+import { type Outcome, redactOutcome } from '../domain/outcome.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import { AgentProcess } from '../process/agent-process.ts'
 import { rootRefusal } from '../process/as-root.ts'
@@ -13,6 +14,7 @@ import { OutputReader } from '../process/output-reader.ts'
 import { endTree } from '../process/process-tree.ts'
 import type { Profile } from '../process/profile.ts'
 import { findProgram } from '../process/which.ts'
+import type { HoldReason } from '../reliability/retry-policy.ts'
 import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
 import type { Job } from './attempt.ts'
@@ -20,10 +22,14 @@ import type { EndWhy } from './control.ts'
 import { linkLog, makeFolders, touchLog } from './folder.ts'
 import { Transcript } from './transcript.ts'
 
+const NOTHING = new Uint8Array(0)
+
 /** What keeps a run from starting at all. */
 export interface Trouble {
-  readonly reason: 'not-installed' | 'config'
+  readonly reason: HoldReason
   readonly detail: string
+  /** When it is worth another look, in milliseconds since 1970. */
+  readonly until?: number
 }
 
 export interface RunnerOptions {
@@ -37,6 +43,8 @@ export interface RunnerOptions {
   /** Stops the tree of the run while the agent is paused; null: it goes on. */
   readonly pauseSignal: 'SIGSTOP' | 'SIGTSTP' | null
   readonly limits: { readonly wallMs: number; readonly stallMs: number; readonly killGraceMs: number }
+  /** Takes the secrets out of whatever a run says. */
+  readonly redactor: Redactor
   readonly emit: Emit
 }
 
@@ -72,7 +80,8 @@ export function createRunner(options: RunnerOptions): Runner {
     async run(job) {
       busy = true
       try {
-        return await runJob(job, options, { cwd, logPath: logFile(job.taskId), onStart })
+        const outcome = await runJob(job, options, { cwd, logPath: logFile(job.taskId), onStart })
+        return redactOutcome(outcome, (text) => options.redactor.text(text))
       } finally {
         busy = false
       }
@@ -148,7 +157,7 @@ interface Watch extends Place {
 }
 
 async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: Watch): Promise<Outcome> {
-  const { profile, lease, limits, emit } = options
+  const { profile, lease, limits, emit, redactor } = options
   const { taskId } = job
   await endEarlierRun(taskId, options)
   const transcript = new Transcript({
@@ -162,7 +171,14 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
     show: (text) => transcript.text(text),
     onTerminal: () => child.markTerminal(),
     onLife: () => child.alive(),
+    redact: (text) => redactor.text(text),
   })
+  const streams = { stdout: redactor.stream(), stderr: redactor.stream() }
+  const take = (stream: 'stdout' | 'stderr', clean: Uint8Array, chunk = clean) => {
+    // Events are read as they are: the reader takes the secrets out of their texts.
+    reader.push(stream, stream === 'stdout' && profile.parseLine !== null ? chunk : clean)
+    return clean.length > 0 ? transcript.raw(clean) : undefined
+  }
   const child = new AgentProcess({
     command,
     cwd,
@@ -174,10 +190,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
       killGraceMs: limits.killGraceMs,
       exitGraceMs: profile.exitGraceMs,
     },
-    onOutput(stream, chunk) {
-      reader.push(stream, chunk)
-      return transcript.raw(chunk)
-    },
+    onOutput: (stream, chunk) => take(stream, streams[stream].push(chunk), chunk),
   })
   onStart(child)
   linkLog(options.townRoot, lease.agentName, logPath)
@@ -186,6 +199,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
   else job.end.addEventListener('abort', onEnd, { once: true })
   const end = await child.result
   job.end.removeEventListener('abort', onEnd)
+  for (const stream of ['stdout', 'stderr'] as const) await take(stream, streams[stream].end(), NOTHING)
   const reading = reader.finish()
   await transcript.close()
   if (end.kind === 'exited' && end.leftovers > 0)

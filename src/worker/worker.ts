@@ -48,7 +48,7 @@ export interface WorkerOptions {
   readonly inspect: () => Promise<Trouble | null>
   readonly attempt: Pick<
     AttemptTools,
-    'cli' | 'cliVersion' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
+    'cli' | 'cliVersion' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
   > & {
     readonly report: MissionTools['report']
   }
@@ -207,7 +207,11 @@ function loopTools(
       if ('rounds' in claim) rounds = claim.rounds
       return claim
     },
-    handle: (claimed) => handleMessage(claimed, attempt),
+    handle: async (claimed) => {
+      const handled = await handleMessage(claimed, attempt)
+      if (handled.kind === 'ran' && handled.rounds !== undefined) rounds = handled.rounds
+      return handled
+    },
     fetchWork: async () => options.claimBacklog && (await between(() => backlog.take())),
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { useClosers } from '../rig/daemon.ts'
-import { startSentinels } from '../rig/redis-servers.ts'
+import { startCluster, startSentinels } from '../rig/redis-servers.ts'
 import { assign, ended, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
@@ -43,4 +43,36 @@ it('a worker behind Sentinels settles the task in hand on the new primary, and g
   expect(await worker.exit).toBe(0)
   expect(worker.stderr()).not.toContain('p@ss')
   expect(worker.stderr()).not.toContain('p%40ss')
+})
+
+it('a worker in a Cluster does its tasks, also after the node of its town died', async () => {
+  const cluster = await startCluster('tt:{shop}')
+  onClose(() => cluster.close())
+  const { owner, replica, nodes } = cluster
+  const seeds = nodes.filter((node) => node !== owner).map(({ port }) => `127.0.0.1:${port}`)
+  const { town, agents } = await scene({
+    env: { REDIS_URL: `redis+cluster://${seeds.join(',')}`, TINYTOWN_TOWN_NAME: '{shop}' },
+  })
+  await town.worker('--cli', 'fake')
+  const assigned = async (text: string) => {
+    const { stdout, exit } = await town.cli('assign', 'worker-1', text, '--json')
+    expect(exit).toBe(0)
+    const run = await agents.next()
+    await run.stdout(`done: ${text}`)
+    await run.exit(0)
+    const id = JSON.parse(stdout).id
+    return await town.cli('wait', id, '--json')
+  }
+  expect(await assigned('one')).toMatchObject({ exit: 0, stdout: expect.stringContaining('done: one') })
+  await until(
+    async () => (await replica.redis.dbsize()) === (await owner.redis.dbsize()),
+    'the replica has everything',
+  )
+  await owner.kill()
+  await until(
+    async () => /role:master/.test(await replica.redis.info('replication')),
+    'the replica is promoted',
+    30_000,
+  )
+  expect(await assigned('two')).toMatchObject({ exit: 0, stdout: expect.stringContaining('done: two') })
 })

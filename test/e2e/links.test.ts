@@ -39,6 +39,9 @@ async function behindProxy(
   return { town: direct, agents, proxy, worker }
 }
 
+/** What goes out beside the task, at its own pace. */
+const SIGNS_OF_LIFE = ['pulse', 'ping', 'look-after']
+
 describe('a link of 50 ms', () => {
   it('costs a task four round trips beyond the wait', async () => {
     const { town, agents, proxy } = await behindProxy(50)
@@ -57,8 +60,9 @@ describe('a link of 50 ms', () => {
     await until(isIdle, 'the worker is idle')
     const names = proxy.sent.slice(before).map(nameOf)
     const from = names.indexOf('claim')
-    const beside = ['pulse', 'look-after']
-    const task = names.slice(from, names.indexOf('settle') + 1).filter((name) => !beside.includes(name))
+    const task = names
+      .slice(from, names.indexOf('settle') + 1)
+      .filter((name) => !SIGNS_OF_LIFE.includes(name))
     // What the CLI said goes out as one pipeline: a stream entry and its expiry.
     expect(task).toEqual(['claim', 'start', 'xadd', 'expire', 'settle'])
   })
@@ -69,6 +73,8 @@ describe('a link that dies without a word', () => {
     const { town, agents, proxy, worker } = await behindProxy(0)
     const before = proxy.connections
     proxy.blackHole()
+    // The promise, not a measure of speed.
+    await until(() => /Redis is away/.test(worker.stderr()), 'the dead link is noticed', 15_000)
     const id = await assign(town, 'x')
     await worker.says(/Redis is back/)
     const run = await agents.next()

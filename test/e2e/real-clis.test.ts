@@ -72,12 +72,16 @@ describe.each(['codex', 'claude'] as const)('the real %s', (cli) => {
     expect(JSON.stringify(server.requests)).toContain(text)
   })
 
-  it('whose key is refused fails the task with the reason auth', async () => {
+  it('whose key is refused holds the task, and the agent says why', async () => {
     const { town } = await realTown(cli, [{ kind: 'fail', status: 401 }])
-    await town.worker('--cli', cli)
-    const assigned = await town.cli('assign', 'worker-1', 'x', '--wait', '--json')
-    expect(assigned.exit).toBe(1)
-    expect(await onlyTask(town, assigned.stdout)).toMatchObject({ state: 'failed', reason: 'auth' })
+    const daemon = await town.worker('--cli', cli)
+    const assigned = await town.cli('assign', 'worker-1', 'x', '--json')
+    await daemon.says(/working -> error \(auth\)/)
+    expect(await town.cli('wait', 'worker-1')).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/auth: /),
+    })
+    expect(await onlyTask(town, assigned.stdout)).toMatchObject({ state: 'assigned', attempts: 0 })
   })
 
   it('is ended with its tool when the task takes too long', async () => {

@@ -7,10 +7,12 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Certificates, makeCertificates } from '../rig/certificates.ts'
 import { makeTown, processLives, type TestTown, useClosers } from '../rig/daemon.ts'
-import { freePort } from '../rig/redis-servers.ts'
+import { freePort, startRedis } from '../rig/redis-servers.ts'
+import { assign, ended, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
 const onClose = useClosers()
+const scene = useScene(onClose)
 
 let folder: string
 let certificates: Certificates
@@ -162,16 +164,94 @@ describe('a redis-server on a port', () => {
     other.listen(port, '127.0.0.1')
     onClose(() => new Promise((resolve) => other.close(resolve)))
     const at = await town(`[redis]\nuse_socket = false\nport = ${port}\n`)
+    for (const action of ['save', 'stop']) expect((await at.cli('redis', action)).exit).toBe(69)
     expect(await at.cli('list')).toMatchObject({
       exit: 78,
       stderr: expect.stringMatching(
-        /Expected a Redis at 127.0.0.1:\d+, got: .*400 Bad Request[\s\S]*redis.port/,
+        /Expected a Redis at 127.0.0.1:\d+, got: HTTP\/1.1 400 Bad Request[\s\S]*redis.port/,
       ),
     })
   })
 })
 
+describe('a Redis that somebody else started', () => {
+  it.each([false, true])(
+    'is used, and left alone by redis stop, with a town folder: %s',
+    async (withFolder) => {
+      const server = await startRedis()
+      onClose(() => server.close())
+      const at = await town(`[redis]\nuse_socket = false\nport = ${server.port}\n`)
+      if (withFolder) expect((await at.cli('list')).exit).toBe(0)
+      expect(await at.cli('redis', 'stop')).toMatchObject({
+        exit: 69,
+        stderr: expect.stringMatching(/was not started by this town: it is left alone/),
+      })
+      expect(await server.redis.ping()).toBe('PONG')
+    },
+  )
+
+  it('whose password is changed while a task runs does not cost the task', async () => {
+    const server = await startRedis({ config: ['requirepass one'], client: { password: 'one' } })
+    onClose(() => server.close())
+    const { town: at, agents } = await scene({ env: { REDIS_URL: `redis://:one@127.0.0.1:${server.port}` } })
+    const worker = await at.worker('--cli', 'fake')
+    const here = { ...at, redis: async () => server.redis }
+    const id = await assign(here, 'x')
+    const run = await agents.next()
+    await server.redis.config('SET', 'requirepass', 'two')
+    await server.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await worker.says(/WRONGPASS/)
+    await server.redis.config('SET', 'requirepass', 'one')
+    await run.stdout('the result')
+    await run.exit(0)
+    expect(await ended(here, id)).toMatchObject({ state: 'completed', result: 'the result' })
+    worker.signal('SIGTERM')
+    expect(await worker.exit).toBe(0)
+  })
+
+  it('whose user may not ask for INFO shows its town all the same', async () => {
+    const server = await startRedis({ config: ['user me on >pw ~* &* +@all -info -config'] })
+    onClose(() => server.close())
+    const at = await town('', { REDIS_URL: `redis://me:pw@127.0.0.1:${server.port}` })
+    expect(await at.cli('status')).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining('unknown version'),
+    })
+  })
+})
+
 describe('the central redis-server', () => {
+  it('keeps the append-only files that one town turned on, whichever town starts it', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'tw-home-'))
+    onClose(async () => rmSync(home, { recursive: true, force: true }))
+    const port = await freePort()
+    const toml = `use_central_redis = true\n[redis]\nuse_socket = false\nport = ${port}\n`
+    const [first, second] = [
+      await town(`${toml}persist = true\n`, { HOME: home }),
+      await town(toml, { HOME: home }),
+    ]
+    onClose(async () => void (await first.cli('redis', 'stop')))
+    await json(first, 'redis', 'start')
+    await first.cli('redis', 'stop')
+    await json(second, 'redis', 'start')
+    const password = /"(tt_\w+)"/.exec(readFileSync(join(home, '.tt', 'config.toml'), 'utf8'))?.[1] ?? ''
+    expect(await client({ port, password }).config('GET', 'appendonly')).toEqual(['appendonly', 'yes'])
+  })
+
+  it('that takes everybody is told', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'tw-home-'))
+    onClose(async () => rmSync(home, { recursive: true, force: true }))
+    const server = await startRedis()
+    onClose(() => server.close())
+    const at = await town(`use_central_redis = true\n[redis]\nuse_socket = false\nport = ${server.port}\n`, {
+      ...demo,
+      HOME: home,
+    })
+    const worker = await at.worker('--cli', 'demo')
+    await worker.says(/takes everybody on this machine without a password/)
+    expect((await at.cli('doctor')).stdout).toMatch(/warn {2}Password .*takes everybody/)
+  })
+
   it('is one for all towns, with a password that is made and kept for its owner alone', async () => {
     const home = mkdtempSync(join(tmpdir(), 'tw-home-'))
     onClose(async () => rmSync(home, { recursive: true, force: true }))
@@ -204,12 +284,12 @@ describe('the central redis-server', () => {
     expect(await json(one, 'redis', 'start')).toMatchObject({ running: true })
   })
 
-  it('is what init --central makes a town use, in a way that tt reads too', async () => {
+  it('is what init --central makes a town use, with the settings that tt reads', async () => {
     const home = mkdtempSync(join(tmpdir(), 'tw-home-'))
     onClose(async () => rmSync(home, { recursive: true, force: true }))
     const at = await town('', { HOME: home })
     const made = await at.cli('init', 'shop', '--name', 'shop', '--central')
-    expect(made).toMatchObject({ exit: 0, stderr: '' })
+    expect(made).toMatchObject({ exit: 0, stderr: expect.stringContaining('TINYTOWN_REDIS_PASSWORD') })
     const text = readFileSync(join(at.root, 'shop', 'tinytown.toml'), 'utf8')
     expect(text).toMatch(/^use_central_redis = true$[\s\S]*^\[redis\]$\nuse_socket = false\nport = 16379$/m)
     const status = await at.cli('redis', 'status', '--town', 'shop', '--json')

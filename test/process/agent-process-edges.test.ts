@@ -6,8 +6,9 @@ import { classify } from '../../src/process/classify.ts'
 import { OutputReader } from '../../src/process/output-reader.ts'
 import { procTable } from '../../src/process/process-table.ts'
 import type { Profile } from '../../src/process/profile.ts'
+import { census } from '../rig/census.ts'
 import { until } from '../rig/until.ts'
-import { census, exitedEnd, gather, useChildren } from './children.ts'
+import { exitedEnd, gather, useChildren } from './children.ts'
 
 const table = vi.hoisted(() => ({ fails: false }))
 
@@ -119,7 +120,7 @@ describe('a run whose surroundings fail it', () => {
     } finally {
       table.fails = false
     }
-    await until(() => census(rig.current.taskId).length === 0, 'the group is gone')
+    await until(() => census(rig.current).length === 0, 'the group is gone')
   })
 
   it('leaves no timer behind when the last line, which has no line end, ends the turn', async () => {
@@ -138,7 +139,8 @@ describe('a run whose surroundings fail it', () => {
     })
     await child.result
     expect(reader.finish().report.ended).toEqual({ ok: true })
-    expect(timers()).toBe(before)
+    // One that was there before, of the test runner say, may have run out meanwhile.
+    expect(timers()).toBeLessThanOrEqual(before)
   })
 
   it('does not take a line that is too long to be read for silence', () => {

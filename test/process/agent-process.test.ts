@@ -7,8 +7,9 @@ import { monotonicMs } from '../../src/base/clock.ts'
 import { deferred } from '../../src/base/deferred.ts'
 import { OutputReader } from '../../src/process/output-reader.ts'
 import type { Profile } from '../../src/process/profile.ts'
+import { isAlive } from '../rig/census.ts'
 import { until } from '../rig/until.ts'
-import { environmentFor, exitedEnd, gather, isAlive, useChildren } from './children.ts'
+import { environmentFor, exitedEnd, gather, useChildren } from './children.ts'
 
 const rig = useChildren()
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,33 +8,8 @@ import { AgentProcess, type ProcessEnd, type ProcessOptions } from '../../src/pr
 import type { Command } from '../../src/process/command.ts'
 import { childEnvironment } from '../../src/process/environment.ts'
 import { endTree } from '../../src/process/process-tree.ts'
+import { census } from '../rig/census.ts'
 import { until } from '../rig/until.ts'
-
-/** Pids of the living processes that carry this task in their environment. */
-export function census(taskId: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => isAlive(pid) && environOf(pid).includes(`TINYTOWN_TASK_ID=${taskId}`))
-}
-
-/** True when the process runs; a zombie does not. */
-export function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))
-  } catch {
-    return false
-  }
-}
-
-function environOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
-  } catch {
-    return []
-  }
-}
 
 export interface Child {
   readonly taskId: string
@@ -90,12 +65,12 @@ export function useChildren(): {
   })
   afterEach(async () => {
     const { taskId, folder } = rig.current
-    const left = census(taskId)
+    const left = census({ taskId })
     await endTree({ taskId }, { graceMs: 0 })
     await rm(folder, { recursive: true, force: true })
     expect(left, 'processes left behind').toEqual([])
   })
-  afterAll(() => expect(tasks.flatMap(census)).toEqual([]))
+  afterAll(() => expect(tasks.flatMap((taskId) => census({ taskId }))).toEqual([]))
   return rig
 }
 

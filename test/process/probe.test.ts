@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { monotonicMs } from '../../src/base/clock.ts'
 import { type CliProbe, probeCli, versionTeller } from '../../src/process/probe.ts'
 import type { LoginCheck, Profile } from '../../src/process/profile.ts'
+import { isAlive } from '../rig/census.ts'
 import { until } from '../rig/until.ts'
-import { isAlive } from './children.ts'
 
 let folder = ''
 beforeAll(() => {

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { monotonicMs } from '../../src/base/clock.ts'
 import { type ProcessTable, procTable, psTable } from '../../src/process/process-table.ts'
 import { endTree, findTree } from '../../src/process/process-tree.ts'
+import { census, isAlive } from '../rig/census.ts'
 import { until } from '../rig/until.ts'
-import { census, environmentFor, isAlive, useChildren } from './children.ts'
+import { environmentFor, useChildren } from './children.ts'
 
 const rig = useChildren()
 const sh = (code: string) => ({ program: 'sh', args: ['-c', code] })
@@ -93,8 +94,8 @@ it('ends what is forked while it ends', async () => {
   const code = 'while :; do setsid sleep 1000 </dev/null >/dev/null 2>&1 & sleep 0.001; done'
   const child = rig.start(sh(`trap "" TERM; echo up > up; ${code}`))
   await rig.sign('up')
-  await until(() => census(rig.current.taskId).length > 20, 'a good many are there')
+  await until(() => census(rig.current).length > 20, 'a good many are there')
   child.end('cancelled')
   await child.result
-  expect(census(rig.current.taskId)).toEqual([])
+  expect(census(rig.current)).toEqual([])
 })

@@ -60,7 +60,7 @@ describe('a server', () => {
     const { url } = await serverThat(() => undefined)
     expect(await refused(url, 500)).toMatchObject({
       code: 'redis-unreachable',
-      message: expect.stringMatching(/it took the connection and did not answer PING within 2000 ms/),
+      message: expect.stringMatching(/it took the connection and did not answer PING within \d+ ms/),
     })
   })
 

@@ -86,7 +86,7 @@ describe('records as JSON strings', () => {
       result: 'ok',
       extras,
     } as const
-    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, end)).toMatchObject({ kind: 'ok' })
     expect(await record(town.task(taskId))).toMatchObject({
       state: 'completed',
       result: 'ok',

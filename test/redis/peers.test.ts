@@ -102,6 +102,19 @@ describe('a look at the peers', () => {
 })
 
 describe('recovering a dead peer', () => {
+  it('gives back what waited for its next attempt as well, in its order', async () => {
+    const lease = await register()
+    const { delayed, lease: key } = lease.agent
+    await here.redis.zadd(delayed, 2, 'second', 1, 'first')
+    await here.redis.rpush(lease.agent.inbox, 'third')
+    expect((await look()).dead).toEqual([])
+    await here.redis.del(key)
+    expect((await look()).dead).toEqual([lease.agentId])
+    expect(await recover(lease)).toMatchObject({ messages: 2 })
+    expect(await inbox(lease)).toEqual(['first', 'second', 'third'])
+    expect(await here.redis.exists(delayed)).toBe(0)
+  })
+
   it('gives everything back to the head of the inbox in its order, the task assigned and the agent in error', async () => {
     const { lease, taskId, raw } = await dead()
     await here.redis.hset(here.town.task(taskId), 'session_id', 's-1')

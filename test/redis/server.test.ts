@@ -465,7 +465,7 @@ describe('ping', () => {
     ['a server that loads', '-LOADING Redis is loading the dataset in memory\r\n', 'loading'],
     ['a server with a password', '-NOAUTH Authentication required.\r\n', 'noauth'],
     ['an error', '-MISCONF Errors writing\r\n', { other: 'MISCONF Errors writing', isRedis: true }],
-    ['something else', 'HTTP/1.1 400 Bad Request\r\n', { other: 'TTP/1.1 400 Bad Request', isRedis: false }],
+    ['something else', 'HTTP/1.1 400 Bad Request\r\n', { other: 'HTTP/1.1 400 Bad Request', isRedis: false }],
     ['silence', null, 'timeout'],
     ['a server that hangs up', HANG_UP, 'closed'],
   ])('understands %s', async (_, answer, expected) => {

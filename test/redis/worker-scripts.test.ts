@@ -113,7 +113,7 @@ describe('the way of a task', () => {
       state: 'working',
       currentTask: taskId,
     })
-    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toMatchObject({ kind: 'ok' })
     const task = await getTask(here.redis, here.town, taskId)
     expect(task).toMatchObject({ state: 'completed', result: 'ok', toolCalls: 2 })
     expect(Date.parse(task?.completedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(task?.startedAt ?? ''))
@@ -163,8 +163,8 @@ describe('the way of a task', () => {
     const taskId = await assign(lease)
     const { digest } = await claimAndStart(lease, taskId)
     const end = settlement(digest, taskId)
-    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
-    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, end)).toMatchObject({ kind: 'ok' })
+    expect(await settleTask(lease, end)).toMatchObject({ kind: 'ok' })
     expect((await getAgent(here.redis, here.town, lease.agentId))?.tasksCompleted).toBe(1)
   })
 
@@ -173,7 +173,10 @@ describe('the way of a task', () => {
     const taskId = await assign(lease)
     const { digest } = await claimAndStart(lease, taskId)
     await here.redis.hset(here.town.task(taskId), { state: 'completed', result: 'by tt' })
-    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ended', state: 'completed' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toMatchObject({
+      kind: 'ended',
+      state: 'completed',
+    })
     expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ result: 'by tt', toolCalls: 2 })
     expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
   })
@@ -183,7 +186,7 @@ describe('the way of a task', () => {
     const taskId = await assign(lease)
     const { digest } = await claimAndStart(lease, taskId)
     await here.redis.del(here.town.task(taskId))
-    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'gone' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toMatchObject({ kind: 'gone' })
     expect(await here.redis.exists(here.town.task(taskId))).toBe(0)
   })
 
@@ -192,7 +195,7 @@ describe('the way of a task', () => {
     const taskId = await assign(lease)
     await here.redis.hset(here.town.task(taskId), { state })
     const { started } = await claimAndStart(lease, taskId)
-    expect(started).toEqual({ kind: 'ended', state })
+    expect(started).toMatchObject({ kind: 'ended', state })
     expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
   })
 
@@ -269,7 +272,7 @@ describe('the way of a task', () => {
     expect(entry?.[1]?.some((field) => field.equals(bytes))).toBe(true)
     const { started, digest } = await claimAndStart(lease, taskId)
     expect(started.kind).toBe('started')
-    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toMatchObject({ kind: 'ok' })
     expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
   })
 
@@ -283,7 +286,7 @@ describe('the way of a task', () => {
       await here.redis.set(key, 'no list and no stream')
     }
     const end = settlement(digest, taskId, { reply: { to: asker, raw: '{}' } })
-    expect(await settleTask(lease, end)).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, end)).toMatchObject({ kind: 'ok' })
     expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'completed' })
     expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'idle' })
   })
@@ -339,7 +342,7 @@ describe('the heartbeat', () => {
     const taskId = await assign(lease)
     const { digest } = await claimAndStart(lease, taskId)
     await here.redis.del(lease.agent.lease)
-    expect(await settleTask(lease, settlement(digest, taskId))).toEqual({ kind: 'ok' })
+    expect(await settleTask(lease, settlement(digest, taskId))).toMatchObject({ kind: 'ok' })
     expect(await here.redis.get(lease.agent.lease)).toBe(lease.token)
   })
 

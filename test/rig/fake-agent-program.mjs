@@ -22,12 +22,12 @@ const deeds = {
     for (let left = bytes; left > 0; left -= chunk.length) await write(process.stdout, chunk.slice(0, left))
   },
   ignoreTerm: () => process.on('SIGTERM', () => undefined),
-  // A grandchild in a session of its own, as tools of real CLIs are.
-  async grandchild({ keepStdout, ignoreTerm }) {
+  // A grandchild in a session of its own, as tools of real CLIs are, unless it is to stay in the group.
+  async grandchild({ keepStdout, ignoreTerm, sameGroup }) {
     const deaf = ignoreTerm ? "process.on('SIGTERM', () => {});" : ''
     const program = `${deaf} process.stderr.write('up'); setInterval(() => {}, 1e6)`
     const stdio = ['ignore', keepStdout ? 'inherit' : 'ignore', 'pipe']
-    const child = spawn(process.execPath, ['-e', program], { detached: true, stdio })
+    const child = spawn(process.execPath, ['-e', program], { detached: !sameGroup, stdio })
     await once(child.stderr, 'data')
     child.stderr.destroy()
     child.unref()

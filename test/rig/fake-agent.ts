@@ -21,7 +21,7 @@ interface Hello {
 }
 
 /** One run of the fake agent, in the hand of the test. */
-class FakeRun {
+export class FakeRun {
   readonly hello: Hello
   /** Settles when the process is gone or hung up. */
   readonly gone: Promise<void>
@@ -59,8 +59,12 @@ class FakeRun {
     return this.#order({ do: 'ignoreTerm' })
   }
 
-  /** Starts a process in a session of its own and returns its pid. */
-  async grandchild(options: { keepStdout: boolean; ignoreTerm?: boolean }): Promise<number> {
+  /** Starts a process, in a session of its own unless it is to stay in the group, and returns its pid. */
+  async grandchild(options: {
+    keepStdout: boolean
+    ignoreTerm?: boolean
+    sameGroup?: boolean
+  }): Promise<number> {
     return Number(await this.#order({ do: 'grandchild', ...options }))
   }
 

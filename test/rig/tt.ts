@@ -107,7 +107,14 @@ async function make(
   closers.push(() => agents.close())
   // The worker reports the tasks of missions through `tt`.
   const path = [dirname(TT), process.env.PATH].join(delimiter)
-  const env = { PATH: path, HOME: home, REDIS_URL: server.url, NO_COLOR: '1', ...agents.env }
+  const env = {
+    PATH: path,
+    HOME: home,
+    REDIS_URL: server.url,
+    NO_COLOR: '1',
+    TINYTOWN_MAX_ATTEMPTS: '1',
+    ...agents.env,
+  }
   const keys = townKeys(TOWN)
 
   const startTt = (args: readonly string[], other: object = env) => {

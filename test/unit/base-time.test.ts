@@ -177,8 +177,8 @@ describe('anyOf', () => {
     const any = anyOf(one.signal, two.signal)
     expect(any.aborted).toBe(false)
     two.abort('enough')
-    one.abort('later')
     expect(any.reason).toBe('enough')
+    one.abort('later')
     expect(anyOf(one.signal).reason).toBe('later')
   })
 

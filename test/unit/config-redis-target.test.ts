@@ -73,6 +73,13 @@ describe('the server that is ours to start', () => {
       {},
       { kind: 'town', bind: '127.0.0.1', persist: false },
     ],
+    [
+      'another loopback address',
+      `${HOST}host = "127.0.0.2"`,
+      {},
+      { kind: 'town', bind: '127.0.0.2', persist: false },
+    ],
+    ['a name that only begins like one', `${HOST}host = "127.example.com"`, {}, null],
     ['::1', `${HOST}host = "::1"`, {}, { kind: 'town', bind: '::1', persist: false }],
     [
       'an open bind with a password',
@@ -135,7 +142,8 @@ describe('the address', () => {
     const toml = '[redis]\ntls_ca_cert = "ca.pem"\ntls_server_name = "redis.internal"'
     const tls = { ca: '/town/ca.pem', cert: undefined, key: undefined, serverName: 'redis.internal' }
     expect(targetOf(toml, { REDIS_URL: 'rediss://h' }).address.tls).toEqual(tls)
-    expect(targetOf(toml, { REDIS_URL: 'redis://h' }).address.tls).toBeNull()
+    for (const url of ['redis://h', 'unix:///run/redis.sock'])
+      expect(targetOf(`${toml}\ntls_enabled = true`, { REDIS_URL: url }).address.tls).toBeNull()
     expect(targetOf(`${toml}\nuse_socket = false\nhost = "h"\ntls_enabled = true`).address.tls).toEqual(tls)
   })
 

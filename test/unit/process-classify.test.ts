@@ -238,6 +238,7 @@ it('always gives an outcome, whatever happened', () => {
       usage: fc.constant({}),
       toolCalls: fc.nat(),
       fatal: orNull(fc.record({ message: text })),
+      resetsAt: orNull(fc.nat()),
       ended: orNull(fc.record({ ok: fc.boolean() })),
     }),
     plain: fc.record({ text, cut: fc.boolean() }),

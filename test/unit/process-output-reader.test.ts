@@ -8,7 +8,7 @@ function parseLine(line: string): AgentEvent[] {
   return line.startsWith('{') ? [JSON.parse(line) as AgentEvent] : []
 }
 
-function readerOf(parse: Profile['parseLine']) {
+function readerOf(parse: Profile['parseLine'], redact?: (text: string) => string) {
   const shown: string[] = []
   const signs = { terminal: 0, life: 0 }
   const reader = new OutputReader({
@@ -20,6 +20,7 @@ function readerOf(parse: Profile['parseLine']) {
     onLife: () => {
       signs.life += 1
     },
+    ...(redact ? { redact } : {}),
   })
   const say = (...events: AgentEvent[]) =>
     reader.push('stdout', Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join('')))
@@ -46,6 +47,7 @@ describe('a CLI with events', () => {
       final: 'done',
       usage: { inputTokens: 9, outputTokens: 2 },
       toolCalls: 1,
+      resetsAt: null,
       fatal: null,
       ended: { ok: true },
     })
@@ -181,5 +183,37 @@ describe('an event as a person reads it', () => {
     [{ type: 'end', ok: true }, null],
   ])('shows %j as %j', (event, expected) => {
     expect(renderEvent(event)).toBe(expected)
+  })
+})
+
+describe('secrets', () => {
+  const redact = (text: string) => text.replaceAll('hunter22', '[redacted]')
+
+  it('are not in what is shown, nor in the report', () => {
+    const { reader, shown, say } = readerOf(parseLine, redact)
+    say({ type: 'message', text: 'it is hunter22' }, { type: 'final', text: 'yes, hunter22' })
+    say({ type: 'tool-started', id: 't', name: 'shell', detail: 'login hunter22' })
+    say({ type: 'error', message: 'hunter22 was refused', fatal: true, code: 'hunter22' })
+    reader.push('stdout', Buffer.from('{"type":"notice","text":"hunter\\u0032\\u0032"}\n'))
+    reader.push('stderr', Buffer.from('hunter\u001b[1m22\n'))
+    const reading = reader.finish()
+    expect(JSON.stringify([shown, reading])).not.toContain('hunter22')
+    expect(reading).toMatchObject({
+      report: { lastMessage: 'it is [redacted]', final: 'yes, [redacted]', fatal: { code: '[redacted]' } },
+      stderr: '[redacted]',
+    })
+  })
+
+  it('are taken out before a parser cuts a text within one', () => {
+    const cuts = (line: string): AgentEvent[] => [{ type: 'message', text: line.slice(0, 12) }]
+    const { reader } = readerOf(cuts, redact)
+    reader.push('stdout', Buffer.from('it is hunter22\n'))
+    expect(reader.finish().report.lastMessage).toBe('it is [redac')
+  })
+
+  it('that are words of the CLI itself do not keep its events from being read', () => {
+    const { reader } = readerOf(parseLine, (text) => text.replaceAll('message', '[redacted]'))
+    reader.push('stdout', Buffer.from('{"type":"message","text":"a message"}\n'))
+    expect(reader.finish().report.lastMessage).toBe('a [redacted]')
   })
 })

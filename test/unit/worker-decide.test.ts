@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type Outcome, REASONS, type RunFacts } from '../../src/domain/outcome.ts'
+import { type Outcome, REASONS, type Reason, type RunFacts } from '../../src/domain/outcome.ts'
 import { type Decision, decide } from '../../src/worker/decide.ts'
 
 const facts: RunFacts = { toolCalls: 3, durationMs: 61_000, exitCode: 0, sessionId: 's' }
+
+const LAST = { attempt: 3, maxAttempts: 3, firstMs: 5000 }
 
 describe('decide', () => {
   it.each<[string, Outcome, Decision]>([
@@ -72,20 +74,71 @@ describe('decide', () => {
       { kind: 'leave-alone' },
     ],
   ])('%s', (_, outcome, decision) => {
-    expect(decide(outcome)).toEqual(decision)
+    expect(decide(outcome, LAST)).toEqual(decision)
   })
 
-  it.each(REASONS)('settles a run that failed by %s as failed, with the reason', (reason) => {
-    const detail = `${'w'.repeat(300)}\nand more`
-    expect(decide({ kind: 'failed', reason, detail, facts })).toEqual({
-      kind: 'settle',
-      state: 'failed',
-      result: detail,
-      truncated: false,
+  const detail = `${'w'.repeat(300)}\nand more`
+  const HOLDS: readonly Reason[] = ['auth', 'quota', 'rate-limit', 'not-installed', 'config']
+  const NEVER: readonly Reason[] = [
+    'context-too-long',
+    'permission-denied',
+    'bad-task',
+    'cancelled',
+    'shutdown',
+  ]
+
+  it.each(REASONS.filter((reason) => !HOLDS.includes(reason)))(
+    'settles the last run that failed by %s as failed, with the reason, and buries its message',
+    (reason) => {
+      expect(decide({ kind: 'failed', reason, detail, facts }, LAST)).toEqual({
+        kind: 'settle',
+        state: 'failed',
+        result: detail,
+        truncated: false,
+        reason,
+        facts,
+        bury: detail,
+        eventMessage: `${reason}: ${'w'.repeat(159)}…`,
+        activity: `❌ failed: ${'w'.repeat(99)}…`,
+      })
+    },
+  )
+
+  it.each(REASONS.filter((reason) => ![...HOLDS, ...NEVER].includes(reason)))(
+    'runs a task again whose run failed by %s, later from time to time',
+    (reason) => {
+      const outcome = { kind: 'failed', reason, detail: 'why', facts } as const
+      const first = decide(outcome, { ...LAST, attempt: 1, maxAttempts: 3 })
+      const second = decide(outcome, { ...LAST, attempt: 2, maxAttempts: 3 })
+      expect(first).toMatchObject({
+        kind: 'retry',
+        reason,
+        facts,
+        otherwise: { kind: 'settle', state: 'failed' },
+      })
+      expect(first).toMatchObject({
+        eventMessage: expect.stringMatching(/why \(attempt 1 of 3, again in [\d.]+s\)$/),
+      })
+      const [one, two] = [first, second].map((one) => (one.kind === 'retry' ? one.delayMs : 0))
+      expect(one).toBeGreaterThanOrEqual(4000)
+      expect(one).toBeLessThanOrEqual(5000)
+      expect(two).toBeGreaterThanOrEqual(8000)
+    },
+  )
+
+  it.each(NEVER)('runs no task again whose run failed by %s', (reason) => {
+    const outcome = { kind: 'failed', reason, detail, facts } as const
+    expect(decide(outcome, { ...LAST, maxAttempts: 3 })).toMatchObject({ kind: 'settle', state: 'failed' })
+  })
+
+  it.each(HOLDS)('holds a task whose run failed by %s, however often', (reason) => {
+    const outcome = { kind: 'failed', reason, detail: 'why', facts: { ...facts, sessionId: 's' } } as const
+    expect(decide({ ...outcome, resetsAt: 5 }, LAST)).toEqual({
+      kind: 'hold',
       reason,
-      facts,
-      eventMessage: `${reason}: ${'w'.repeat(159)}…`,
-      activity: `❌ failed: ${'w'.repeat(99)}…`,
+      detail: `${reason}: why`,
+      until: 5,
+      sessionId: 's',
     })
   })
 })

@@ -24,7 +24,7 @@ beforeEach(() => void slept.splice(0))
 
 const NOT_INSTALLED: Trouble = { reason: 'not-installed', detail: 'no such program' }
 const message = (raw: string): Claim => ({ kind: 'message', raw, digest: raw, rounds: 0 })
-const EMPTY: Claim = { kind: 'empty', rounds: 0 }
+const EMPTY: Claim = { kind: 'empty', rounds: 0, delayed: 0 }
 
 interface Script {
   /** What the claims find, in turn; then the loop is told to drain. */

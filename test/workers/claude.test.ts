@@ -215,6 +215,10 @@ test('keeps what a subagent says apart from what the agent says, but shows its t
 test('tells when a limit is reached and until when', () => {
   const rate_limit_info = { status: 'rejected', resetsAt: 1795300000, rateLimitType: 'five_hour' }
   expect(parseClaudeLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info }))).toEqual([
-    { type: 'notice', text: 'five_hour limit: rejected until 2026-11-21T22:26:40.000Z' },
+    {
+      type: 'notice',
+      text: 'five_hour limit: rejected until 2026-11-21T22:26:40.000Z',
+      resetsAt: 1795300000000,
+    },
   ])
 })

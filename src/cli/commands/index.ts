@@ -5,6 +5,7 @@ import { bootstrap } from './bootstrap.ts'
 import { cancel } from './cancel.ts'
 import { clis } from './clis.ts'
 import { close } from './close.ts'
+import { deadLetters } from './dead-letters.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { events } from './events.ts'
@@ -39,6 +40,7 @@ export const commands: readonly Command[] = [
   task,
   cancel,
   backlog,
+  deadLetters,
   interrupt,
   resume,
   close,

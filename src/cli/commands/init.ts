@@ -32,6 +32,9 @@ export const init: Command = {
   run: runInit,
 }
 
+const TT_PASSWORD =
+  'For tt set TINYTOWN_REDIS_PASSWORD: it does not take the password of the central server from ~/.tt/config.toml'
+
 const KNOWN_CLIS = profiles.map(({ id }) => id)
 
 async function runInit({ flags, terminal }: Invocation): Promise<number> {
@@ -50,6 +53,7 @@ async function runInit({ flags, terminal }: Invocation): Promise<number> {
     for (const path of made.kept) terminal.line(`  kept      ${path}`)
     if (made.ignored.length > 0)
       terminal.note(`${made.ignored.join(' and ')} not written: ${TOWN_FILE} was there already`)
+    if (central) terminal.note(TT_PASSWORD)
     terminal.progress(`Next: tinytown-worker${cli ? '' : ' --cli codex'}`)
   }
   return EXIT.done

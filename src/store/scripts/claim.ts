@@ -1,19 +1,22 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { MEND } from './shared.ts'
+import { MEND, NOW } from './shared.ts'
 
 /**
  * Hands over the next message: what is in flight already (a claim that was cut off, or a worker that died), else the head
  * of the urgent list, else the head of the inbox. It stays in flight until it is settled, released or put aside.
  * What a wait took while the agent was being paused goes back: nobody would see it where it is.
  *
- * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag
+ * What was delayed and is due stands at the head of the inbox.
+ *
+ * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed
  * ARGV: token, agent id, rounds that were completed when this worker looked last
- * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds} | {'message', rounds, raw, digest}
+ * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds, how many are delayed} | {'message', rounds, raw, digest}
  *        | {'restarted'} (the rounds count from 0 again: `tt restart` has started another worker for this agent)
  */
 export const claim = script(
   'claim',
+  NOW,
   RECORD,
   MEND,
   `
@@ -31,9 +34,15 @@ if state == 'paused' then
   while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do end
   return {'paused'}
 end
+local _, now_ms = now()
+local due = redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', now_ms, 'LIMIT', 0, 100)
+for i = #due, 1, -1 do
+  redis.call('ZREM', KEYS[7], due[i])
+  redis.call('LPUSH', inbox, due[i])
+end
 local raw = redis.call('LINDEX', in_flight, 0)
 if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') end
 if not raw then raw = redis.call('LMOVE', inbox, in_flight, 'LEFT', 'RIGHT') end
-if not raw then return {'empty', tostring(rounds)} end
+if not raw then return {'empty', tostring(rounds), tostring(redis.call('ZCARD', KEYS[7]))} end
 return {'message', tostring(rounds), raw, redis.sha1hex(raw)}`,
 )

@@ -3,11 +3,11 @@ import { RECORD } from './record.ts'
 import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW, TITLE } from './shared.ts'
 
 /**
- * Ends an agent's life: what is still in flight goes back to the head of the inbox in its order, the state becomes stopped,
+ * Ends an agent's life: what is still in flight, and what waits for its next attempt, goes back to the head of the inbox in its order, the state becomes stopped,
  * the stop flag and the lease go. For a while the owner says who left, so that a repetition changes nothing and nobody takes a
  * registration that ended for data that Redis lost.
  *
- * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner, spare urgent, spare inbox,
+ * KEYS: lease, in-flight, inbox, agent record, stop flag, town events, agent events, owner, spare urgent, spare inbox, delayed,
  *   agents to be looked after
  * ARGV: token, agent id, message, leave the record as it is, as another worker writes it: '1' or '0'
  * Returns: {'lost'} | {'ok', messages given back}
@@ -28,9 +28,14 @@ if redis.call('GET', lease) ~= ARGV[1] then
   return {'lost'}
 end
 local back = 0
+local delayed = redis.call('ZRANGE', KEYS[11], 0, -1)
+for i = #delayed, 1, -1 do
+  redis.call('LPUSH', inbox, delayed[i])
+  back = back + 1
+end
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 end
-redis.call('DEL', lease, stop, KEYS[9], KEYS[10])
-redis.call('SREM', KEYS[11], ARGV[2])
+redis.call('DEL', lease, stop, KEYS[9], KEYS[10], KEYS[11])
+redis.call('SREM', KEYS[12], ARGV[2])
 redis.call('SET', KEYS[8], last_registration(KEYS[8]) .. ' ' .. left, 'EX', ${KEPT_SECONDS})
 local agent = open(KEYS[4])
 if agent.there and ARGV[4] ~= '1' then

@@ -4,12 +4,13 @@ import { script } from '../script.ts'
 const SEEN_MS = 5000
 
 /**
- * Looks which agents of the town have something in flight and no live worker, and since when. An agent whose worker only lost sight
+ * Looks which agents of the town have something in flight, or waiting for its next attempt, and no live worker, and since when. An agent whose worker only lost sight
  * of Redis has the grace to come back: where Redis itself was away, every lease ran out. However many workers ask, the town is looked
  * through once a turn, and when a grace is over. An agent without a record is looked after no more.
  *
  * KEYS: what was seen, agents to be looked after
- * ARGV: lease key prefix, lease key suffix, in-flight key prefix, in-flight key suffix, prefix of agent records, grace ms, turn ms
+ * ARGV: lease key prefix, lease key suffix, in-flight key prefix, in-flight key suffix, prefix of agent records, grace ms, turn ms,
+ *   delayed key prefix, delayed key suffix
  * Returns: {ms until the next grace is over ('' = nobody is silent), agent id whose grace is over …}
  */
 export const lookAfter = script(
@@ -28,7 +29,7 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if redis.call('EXISTS', ARGV[1] .. id .. ARGV[2]) == 0 then
     if redis.call('EXISTS', ARGV[5] .. id) == 0 then
       redis.call('SREM', KEYS[2], id)
-    elseif redis.call('LLEN', ARGV[3] .. id .. ARGV[4]) > 0 then
+    elseif redis.call('LLEN', ARGV[3] .. id .. ARGV[4]) > 0 or redis.call('EXISTS', ARGV[8] .. id .. ARGV[9]) == 1 then
       -- Where the clock was put back, the count begins anew.
       local since = math.min(seen[id] or at, at)
       if at - since >= grace then

@@ -7,11 +7,11 @@ import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, MEND, NOW, TASK_STATE, TITLE } f
 const KEPT_STATES = [...TERMINAL_AGENT_STATES, 'paused']
 
 /**
- * Gives what a dead worker had in flight back to the head of its agent's inbox, in its order; a task that it ran is assigned again,
+ * Gives what a dead worker had in flight, and what waited for its next attempt, back to the head of its agent's inbox, in its order; a task that it ran is assigned again,
  * with its attempts and its session, and the agent is in error. The owner says that its registration is over: a worker that was only
  * asleep finds that out before it writes anything. A record that somebody deleted is not made again.
  *
- * KEYS: lease, in-flight, inbox, agent record, owner, town events, agent events
+ * KEYS: lease, in-flight, inbox, agent record, owner, town events, agent events, delayed
  * ARGV: agent id, prefix of task records, last error, event message
  * Returns: {'alive'} | {'evicted'} | {'nothing'} | {'ok', messages given back, agent name}
  */
@@ -31,7 +31,10 @@ local agent = open(KEYS[4])
 mend(agent, agent_id)
 if not agent.there then return {'evicted'} end
 local claimed = redis.call('LRANGE', in_flight, 0, -1)
-if #claimed == 0 then return {'nothing'} end
+local delayed = redis.call('ZRANGE', KEYS[8], 0, -1)
+if #claimed + #delayed == 0 then return {'nothing'} end
+for i = #delayed, 1, -1 do redis.call('LPUSH', inbox, delayed[i]) end
+redis.call('DEL', KEYS[8])
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do end
 local count, who = last_registration(owner)
 if who and not string.find(who, ':', 1, true) then
@@ -61,5 +64,5 @@ drop(agent, 'current_task')
 save(agent)
 event.old_state, event.new_state = title(before), title(after)
 emit(KEYS[6], KEYS[7], event)
-return {'ok', tostring(#claimed), get(agent, 'name') or ''}`,
+return {'ok', tostring(#claimed + #delayed), get(agent, 'name') or ''}`,
 )

@@ -10,7 +10,7 @@ const OPEN = TASK_STATES.filter((state) => !isTerminal(state))
  *
  * KEYS: lease, in-flight, inbox, task, agent record, receipt, town events, agent events
  * ARGV: token, digest of the message, release id, agent id, task id, agent state, last error ('' = none), session id ('' = none), event message,
- *       attempt was counted: '1' or '0'
+ *       attempt was counted: '1' or '0', until when the agent is parked ('' = it is not)
  * Returns: {'lost'} | {'ok'}
  */
 export const release = script(
@@ -45,6 +45,7 @@ if agent.there then
   if before ~= 'paused' and before ~= 'draining' then put(agent, 'state', agent_state) end
   drop(agent, 'current_task')
   if last_error ~= '' then put(agent, 'last_error', last_error) end
+  if ARGV[11] ~= '' then put(agent, 'parked_until', ARGV[11]) end
   put(agent, 'last_heartbeat', at)
   save(agent)
 end

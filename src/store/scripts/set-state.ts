@@ -23,7 +23,7 @@ local before = get(agent, 'state') or 'starting'
 if string.find(',' .. ARGV[6] .. ',', ',' .. before .. ',', 1, true) then return {'kept', before} end
 local at = now()
 put(agent, 'state', ARGV[3], 'last_heartbeat', at)
-if ARGV[4] ~= '' then put(agent, 'last_error', ARGV[4]) else drop(agent, 'last_error') end
+if ARGV[4] ~= '' then put(agent, 'last_error', ARGV[4]) else drop(agent, 'last_error', 'parked_until') end
 save(agent)
 if before ~= ARGV[3] then
   emit(KEYS[3], KEYS[4], {event_type = 'agent_state_changed', agent_id = ARGV[2], old_state = title(before),

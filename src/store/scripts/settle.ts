@@ -1,7 +1,7 @@
 import { IN_HAND } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import { ACTIVITY, BURY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
@@ -12,12 +12,14 @@ import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './sh
  * A spooled result, which another process left, is written only to a task that is still this agent's to settle: assigned or running.
  * Its message may be back in the inbox by then.
  *
- * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox, inbox
+ * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox, dead letters, inbox
  * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
  *       number of notes used, reply message ('' = none), event message, activity text,
- *       which end the reply tells of ('' = that of the run, else the state that was found), spooled: '1' or '0',
- *       then pairs of extra fields
- * Returns: {'lost'} | {'left', 'gone', 'ended' or 'elsewhere'} (of a spooled result; nothing was written) | {'ok'} | {'ended', state} | {'gone'} | {'reread', state} (nothing was written: the reply tells of another end)
+ *       which end the reply tells of ('' = that of the run, else the state that was found), why its message goes to the dead letters
+ *       ('' = it does not), spooled: '1' or '0', then pairs of extra fields
+ * Returns: {'lost'} | {'left', 'gone', 'ended' or 'elsewhere'} (of a spooled result; nothing was written)
+ *   | {'ok'} | {'ended', state} | {'gone'}, each of these three with the rounds that the agent has completed now,
+ *   or {'reread', state} (nothing was written: the reply tells of another end)
  */
 export const settle = script(
   'settle',
@@ -28,6 +30,7 @@ export const settle = script(
   ACTIVITY,
   TITLE,
   TASK_STATE,
+  BURY,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -36,7 +39,7 @@ if redis.call('GET', receipt) == settle_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[3]), open(KEYS[4])
-local verdict, spooled = {'ok'}, ARGV[15] == '1'
+local verdict, spooled = {'ok'}, ARGV[16] == '1'
 if spooled then
   if not task.there then return {'left', 'gone'} end
   local found = task_state(task)
@@ -54,7 +57,7 @@ if ARGV[11] ~= '' and verdict[1] == 'ended' and verdict[2] ~= ARGV[14] then retu
 -- Whoever cancelled a task with our script has told it.
 local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
 if task.there and verdict[2] ~= 'running' then
-  for i = 16, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
+  for i = 17, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
 end
 if verdict[1] == 'ok' then
   put(task, 'updated_at', at, 'assigned_to', agent_id)
@@ -62,7 +65,10 @@ if verdict[1] == 'ok' then
   if reason ~= '' then put(task, 'reason', reason) end
   if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
 end
-if not take(in_flight, digest) and spooled then take(KEYS[11], digest) end
+local raw = take(in_flight, digest) or spooled and take(KEYS[12], digest)
+if ARGV[15] ~= '' and verdict[1] == 'ok' and raw then
+  bury(KEYS[11], agent_id, get(agent, 'name') or '', reason, ARGV[15], raw, task_id)
+end
 -- A run that failed may have failed before it read them: told twice is better than never.
 if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})
@@ -73,7 +79,7 @@ if agent.there then
   if before == 'paused' or before == 'draining' then after = before end
   put(agent, 'state', after)
   if get(agent, 'current_task') == task_id then drop(agent, 'current_task') end
-  drop(agent, 'last_error')
+  drop(agent, 'last_error', 'parked_until')
   put(agent, 'last_active_at', at, 'last_heartbeat', at)
   local round = add(agent, 'rounds_completed', 1)
   save(agent)
@@ -92,5 +98,5 @@ elseif reason ~= '' then
   event.reason = reason
 end
 emit(KEYS[8], KEYS[9], event)
-return verdict`,
+return {verdict[1], verdict[2] or '', agent.there and get(agent, 'rounds_completed') or ''}`,
 )

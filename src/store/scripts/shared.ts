@@ -79,11 +79,14 @@ local function title(word)
   return (string.gsub(word, '^%l', string.upper))
 end`
 
-/** bury(dead letters, agent id, agent name, reason, detail, raw) -> id: puts a message that cannot be used aside, with its text. */
+/**
+ * bury(dead letters, agent id, agent name, reason, detail, raw, task id or nil) -> id: puts a message that cannot be used, or whose
+ * task failed for good, aside with its text.
+ */
 export const BURY = `
-local function bury(key, agent_id, agent, reason, detail, raw)
+local function bury(key, agent_id, agent, reason, detail, raw, task_id)
   return redis.call('XADD', key, 'MAXLEN', '~', '10000', '*', 'agent_id', agent_id, 'agent', agent,
-    'reason', reason, 'detail', detail, 'message', raw, 'timestamp', (now()))
+    'reason', reason, 'detail', detail, 'message', raw, 'task_id', task_id or '', 'timestamp', (now()))
 end`
 
 /** task_state(task): the state of an open record by today's words; a word of nobody counts as pending, as upstream reads it. */

@@ -1,0 +1,219 @@
+import { describe, expect, it } from 'vitest'
+import { recentEvents } from '../../src/store/events.ts'
+import { cancelTask } from '../../src/store/tasks.ts'
+import { type TestTown, useClosers } from '../rig/daemon.ts'
+import type { FakeRun } from '../rig/fake-agent.ts'
+import { agentOf, assign, ended, taskThat, useScene } from '../rig/scene.ts'
+import { until } from '../rig/until.ts'
+
+const onClose = useClosers()
+const scene = useScene(onClose)
+
+const retrying = (delay = '50ms', attempts = '3') => ({
+  env: { TINYTOWN_MAX_ATTEMPTS: attempts, TINYTOWN_RETRY_DELAY: delay },
+})
+
+async function succeed(run: FakeRun, text = 'ok'): Promise<void> {
+  await run.stdout(text)
+  await run.exit(0)
+}
+
+const json = async (town: TestTown, ...args: string[]) =>
+  JSON.parse((await town.cli(...args, '--json')).stdout)
+
+describe('a task whose run fails', () => {
+  it('is run again until it succeeds, and its attempts are counted', async () => {
+    const { town, agents } = await scene(retrying())
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    await (await agents.next()).exit(1)
+    await succeed(await agents.next(), 'the third time')
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'the third time', attempts: 3 })
+    expect(await agentOf(town)).toMatchObject({ tasksCompleted: 1, roundsCompleted: 3 })
+    expect(daemon.stderr()).toMatch(/attempt 1 of 3 failed \(exit\), again in .*fake exited with 1/)
+    expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
+  })
+
+  it('holds up no other while it waits', async () => {
+    const { town, agents } = await scene(retrying('10m'))
+    await town.worker('--cli', 'fake')
+    const first = await assign(town, 'first')
+    await (await agents.next()).exit(1)
+    expect(await taskThat(town, first, ({ state }) => state === 'assigned', 'waits')).toMatchObject({
+      attempts: 1,
+      reason: 'exit',
+      exitCode: 1,
+    })
+    const second = await assign(town, 'second')
+    const run = await agents.next()
+    expect(run.hello.prompt).toBe('second')
+    await succeed(run)
+    expect(await ended(town, second)).toMatchObject({ state: 'completed' })
+    expect(await json(town, 'list')).toMatchObject({ agents: [{ delayed: 1 }] })
+  })
+
+  it('goes to the dead letters after its last attempt, and comes back with all of them', async () => {
+    const { town, agents } = await scene(retrying('50ms', '2'))
+    await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    for (const _ of [1, 2]) {
+      const run = await agents.next()
+      await run.stderr('it is broken\n')
+      await run.exit(3)
+    }
+    expect(await ended(town, id)).toMatchObject({ state: 'failed', reason: 'exit', attempts: 2 })
+    const { letters } = await json(town, 'dead-letters', 'list')
+    expect(letters).toMatchObject([{ agent: 'worker-1', reason: 'exit', taskId: id }])
+    expect(letters[0].detail).toContain('it is broken')
+    expect((await town.cli('dead-letters', 'retry', letters[0].id)).stdout).toContain(
+      'is back in the inbox of worker-1',
+    )
+    await succeed(await agents.next(), 'now it works')
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'now it works', attempts: 1 })
+    expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
+    const events = await recentEvents(await town.redis(), town.keys.events, 100)
+    expect(events.filter(({ event }) => event.event_type === 'task_failed')).toHaveLength(1)
+  })
+
+  it('is in the inbox again when the worker ends before its next attempt', async () => {
+    const { town, agents } = await scene(retrying('10m'))
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    await taskThat(town, id, ({ state }) => state === 'assigned', 'waits')
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit).toBe(0)
+    expect(await json(town, 'list')).toMatchObject({ agents: [{ delayed: 0, inbox: 1 }] })
+    await town.worker('--cli', 'fake')
+    await succeed(await agents.next())
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 2 })
+  })
+
+  it('that is cancelled while it waits is not run again', async () => {
+    const { town, agents } = await scene(retrying('1s'))
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    await taskThat(town, id, ({ state }) => state === 'assigned', 'waits')
+    await cancelTask(await town.redis(), town.keys, id, 'not wanted')
+    await daemon.says(/task not run: it is cancelled already/)
+    expect(await ended(town, id)).toMatchObject({ state: 'cancelled' })
+    expect(agents.started).toBe(1)
+  })
+
+  it('is waited for by --once', async () => {
+    const { town, agents } = await scene(retrying('200ms'))
+    const first = await town.worker('--cli', 'fake')
+    first.signal('SIGTERM')
+    await first.exit
+    const id = await assign(town, 'x')
+    const daemon = town.start('--cli', 'fake', '--once')
+    await (await agents.next()).exit(1)
+    await succeed(await agents.next())
+    expect(await ended(town, id)).toMatchObject({ state: 'completed' })
+    expect(await daemon.exit).toBe(0)
+  })
+})
+
+const CLAUDE = { ...retrying(), table: 'output = "claude"' }
+
+/** What claude prints when the model server refuses. */
+async function refuse(run: FakeRun, result: string, status: number, resetsAt?: number): Promise<void> {
+  const lines = [
+    ...(resetsAt === undefined
+      ? []
+      : [
+          {
+            type: 'rate_limit_event',
+            rate_limit_info: { status: 'rejected', resetsAt, rateLimitType: 'five_hour' },
+          },
+        ]),
+    {
+      type: 'result',
+      subtype: 'success',
+      is_error: true,
+      api_error_status: status,
+      result,
+      session_id: 's-1',
+    },
+  ]
+  await run.stdout(`${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
+  await run.exit(1)
+}
+
+async function answer(run: FakeRun, result: string): Promise<void> {
+  await run.stdout(`${JSON.stringify({ type: 'result', subtype: 'success', is_error: false, result })}\n`)
+  await run.exit(0)
+}
+
+describe('a limit of the model server', () => {
+  it('parks the agent until it is over, and costs no attempt', async () => {
+    const { town, agents } = await scene(CLAUDE)
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    const resetsAt = Math.floor(Date.now() / 1000) + 3
+    await refuse(await agents.next(), "You've hit your session limit", 429, resetsAt)
+    await daemon.says(/working -> error \((quota|rate-limit)\)/)
+    expect(await agentOf(town)).toMatchObject({
+      state: 'error',
+      lastError: expect.stringContaining('hit your session limit'),
+      parkedUntil: new Date(resetsAt * 1000).toISOString(),
+    })
+    expect(await taskThat(town, id, ({ state }) => state === 'assigned', 'went back')).toMatchObject({
+      attempts: 0,
+    })
+    await answer(await agents.next(), 'after the limit')
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 1 })
+    await until(async () => (await agentOf(town)).state === 'idle', 'the agent is idle')
+    expect((await agentOf(town)).parkedUntil).toBeUndefined()
+  })
+})
+
+describe('a login that is refused', () => {
+  it('puts the agent into error and holds its tasks, until it works again', async () => {
+    const { town, agents } = await scene(CLAUDE)
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    await refuse(await agents.next(), 'Invalid API key · Please run /login', 401)
+    await daemon.says(/working -> error \(auth\)/)
+    expect((await agentOf(town)).lastError).toMatch(/^auth: Invalid API key/)
+    await refuse(await agents.next(), 'Invalid API key · Please run /login', 401)
+    await answer(await agents.next(), 'logged in')
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 1 })
+    await daemon.says(/the surroundings are in order again/)
+    expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
+  })
+})
+
+describe('dead-letters', () => {
+  it('keeps what cannot be read, shows it, and drops it', async () => {
+    const { town } = await scene()
+    const daemon = await town.worker('--cli', 'fake')
+    const { inbox } = town.keys.agent((await agentOf(town)).id)
+    await (await town.redis()).rpush(inbox, 'no message at all')
+    await daemon.says(/put aside/)
+    const { letters } = await json(town, 'dead-letters', 'list')
+    expect(letters).toMatchObject([{ reason: 'bad-task', message: 'no message at all', taskId: null }])
+    const shown = await town.cli('dead-letters', 'show', letters[0].id)
+    expect(shown.stdout).toMatch(/^reason +bad-task$[\s\S]*^message +no message at all$/m)
+    expect((await town.cli('dead-letters', 'list')).stdout).toMatch(/^\d+-\d+ .*worker-1 .*bad-task/m)
+    expect((await town.cli('dead-letters', 'drop', '--all')).stdout).toBe('Dropped 1\n')
+    expect((await town.cli('dead-letters', 'list')).stderr).toContain('There are no dead letters')
+  })
+
+  it.each([
+    [['retry'], 2, /Expected <id> or --all after dead-letters retry/],
+    [['drop', '1-1', '--all'], 2, /Expected <id> or --all/],
+    [['show', '1-1'], 2, /There is no dead letter 1-1/],
+    [['retry', 'x'], 2, /There is no dead letter x/],
+    [['bury'], 2, /Expected list, show, retry or drop, got "bury"/],
+  ])('%j is refused', async (args, exit, message) => {
+    const { town } = await scene()
+    await town.cli('init')
+    expect(await town.cli('dead-letters', ...args)).toMatchObject({
+      exit,
+      stderr: expect.stringMatching(message),
+    })
+  })
+})
