@@ -18,6 +18,7 @@ import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
 import { secretRedactor } from '../process/secrets.ts'
 import { completeWithTt } from '../process/tt.ts'
+import { Circuit } from '../reliability/circuit.ts'
 import { Spool } from '../reliability/spool.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
@@ -65,6 +66,8 @@ interface Seat {
   readonly blocking: Redis
   readonly listening: Redis
   readonly voice: Voice
+  /** Stays as it is when the agent registers again. */
+  readonly circuit: Circuit
 }
 
 /**
@@ -109,13 +112,15 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
   for (const warning of town.server.warnings) logger.warn({ event: 'redis-warning' }, warning)
   for (const note of town.server.notes) logger.info({ event: 'redis-note' }, note)
   control.draining.throwIfAborted()
+  const { circuitFailures: failures, circuitDelay: firstMs } = context.settings
   const seats: Seat[] = []
   for (const name of names) {
     const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
     // Nothing is asked on it while a wait hangs.
     keepTalking(redis)
     const blocking = await town.connect(`wait:${name}`)
-    seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name) })
+    const circuit = new Circuit({ failures, firstMs })
+    seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name), circuit })
   }
   return seats
 }
@@ -231,6 +236,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       onAlive: runner.signOfLife,
       onPaused: runner.setPaused,
       control: host.control.follow(),
+      circuit: seat.circuit,
       emit,
       once: settings.once,
       maxRounds: settings.maxRounds,
@@ -288,6 +294,7 @@ async function register({ context, profile, workdir }: Host, seat: Seat, before?
       pid: process.pid,
       ...(startedAt && { pid_started: startedAt }),
       worker_version: VERSION,
+      circuit: seat.circuit.state,
     },
     isGone: (holder) => holderIsGone(holder, { hostname: host }),
   })

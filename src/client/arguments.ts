@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AGENT_STATES, AGENT_TYPES, type Agent, SPAWN_MODES } from '../domain/agent.ts'
+import { AGENT_STATES, AGENT_TYPES, type Agent, CIRCUIT_STATES, SPAWN_MODES } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
 import { EVENT_TYPES } from '../domain/event.ts'
 import { explain, ruleOf, shown } from '../domain/explain.ts'
@@ -36,6 +36,7 @@ const agent = z.object({
   host: wholeText.optional(),
   pid: count.optional(),
   workerVersion: wholeText.optional(),
+  circuit: z.enum(CIRCUIT_STATES).optional(),
   lastError: wholeText.optional(),
 })
 

@@ -43,6 +43,14 @@ export type WorkerEvent =
       readonly retryMs: number
     }
   | { readonly type: 'surroundings-mended' }
+  /** `retryMs`: when one task is tried; absent where the worker does not wait for that. */
+  | {
+      readonly type: 'circuit-opened'
+      readonly detail: string
+      readonly retryMs?: number
+    }
+  | { readonly type: 'circuit-half-open' }
+  | { readonly type: 'circuit-closed' }
   | { readonly type: 'paused' }
   | { readonly type: 'resumed' }
   | { readonly type: 'draining'; readonly why: string }

@@ -58,7 +58,7 @@ function settledSentence(event: Extract<WorkerEvent, { type: 'task-settled' }>):
 }
 
 const FORGOTTEN = {
-  pruned: 'the agent was pruned while its CLI was missing, and comes back with what waited',
+  pruned: 'the agent was pruned while it stood in error, and comes back with what waited',
   'data-lost': 'Redis lost its data, or came back with older data, and does not know this worker',
   recovered: 'this worker was silent for so long that a peer took it for dead and gave its task back',
 } as const
@@ -71,6 +71,14 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', `${event.detail}; tasks stay queued, next look in ${formatDuration(event.retryMs)}`]
     case 'surroundings-mended':
       return ['info', 'the surroundings are in order again']
+    case 'circuit-opened': {
+      const next = event.retryMs === undefined ? '' : `, one is tried in ${formatDuration(event.retryMs)}`
+      return ['error', `circuit open: ${oneLine(event.detail, 300)}; tasks stay queued${next}`]
+    }
+    case 'circuit-half-open':
+      return ['info', 'circuit half-open: the next task shows whether the CLI works again']
+    case 'circuit-closed':
+      return ['info', 'circuit closed: the CLI works again']
     case 'paused':
       return ['info', 'paused: no task is taken until it is resumed']
     case 'resumed':

@@ -25,13 +25,17 @@ export type Claim =
 
 /**
  * Takes the next message into the in-flight list, or says why not; `delayed` is how many wait for their next attempt. `roundsBefore` is what the record said of the rounds at the claim
- * before. Throws `LeaseLost`.
+ * before; `due` says where in the inbox goes what has waited for it long enough. Throws `LeaseLost`.
  */
-export async function claimMessage(lease: Lease, roundsBefore = 0): Promise<Claim> {
+export async function claimMessage(
+  lease: Lease,
+  roundsBefore = 0,
+  due: 'head' | 'tail' = 'head',
+): Promise<Claim> {
   const { agent } = lease
   const lists = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
   const keys = [...lists, agent.record, agent.stop, agent.delayed]
-  const args = [lease.agentId, roundsBefore]
+  const args = [lease.agentId, roundsBefore, due]
   const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
   if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
   if (kind === 'empty') return { kind, rounds: Number(rounds), delayed: Number(raw) }

@@ -15,6 +15,7 @@ import type { Outcome } from '../domain/outcome.ts'
 import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
 import { isInHand, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { RunEnd } from '../reliability/circuit.ts'
 import type { RetryRules } from '../reliability/retry-policy.ts'
 import type { Spool } from '../reliability/spool.ts'
 import { isPassing } from '../store/connection.ts'
@@ -79,9 +80,9 @@ export interface AttemptTools {
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
 
-/** What came of a message. `rounds`: how many the agent has completed now. `held`: the surroundings are broken and the task went back. */
+/** What came of a message. `rounds`: how many the agent has completed now; `end`: how the run ended. `held`: the surroundings are broken and the task went back. */
 export type Handled =
-  | { readonly kind: 'ran'; readonly rounds?: number }
+  | { readonly kind: 'ran'; readonly rounds?: number; readonly end: RunEnd }
   | { readonly kind: 'no-run' }
   | { readonly kind: 'drain' }
   | { readonly kind: 'held'; readonly trouble: Trouble }
@@ -268,11 +269,20 @@ function promptOf(
 }
 
 async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
+  const taskId = work.started.task.id
   switch (decision.kind) {
     case 'settle':
-      return { kind: 'ran', ...(await settle(work, decision, tools)) }
+      return {
+        kind: 'ran',
+        end: { taskId, ...failureOf(decision) },
+        ...(await settle(work, decision, tools)),
+      }
     case 'retry':
-      return { kind: 'ran', ...(await again(work, decision, tools)) }
+      return {
+        kind: 'ran',
+        end: { taskId, ...failureOf(decision.otherwise) },
+        ...(await again(work, decision, tools)),
+      }
     case 'hold':
       await giveBack(
         work,
@@ -297,6 +307,10 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
     default:
       return unreachable(decision)
   }
+}
+
+function failureOf({ reason, result }: Extract<Decision, { kind: 'settle' }>): Pick<RunEnd, 'failure'> {
+  return reason ? { failure: { reason, detail: result } } : {}
 }
 
 function troubleOf({ reason, detail, until }: Extract<Decision, { kind: 'hold' }>): Trouble {

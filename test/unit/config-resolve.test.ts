@@ -40,6 +40,8 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   maxRounds: [1, '2', '3'],
   maxAttempts: [1, '2', '4'],
   retryDelay: ['1m', '2m', '3m'],
+  circuitFailures: [1, '2', '0'],
+  circuitDelay: ['1m', '2m', '3m'],
   once: [true, 'false', true],
   workdir: ['file', 'env', 'flag'],
   taskTimeout: ['1m', '2m', '3m'],

@@ -7,10 +7,10 @@ import { MEND, NOW } from './shared.ts'
  * of the urgent list, else the head of the inbox. It stays in flight until it is settled, released or put aside.
  * What a wait took while the agent was being paused goes back: nobody would see it where it is.
  *
- * What was delayed and is due stands at the head of the inbox.
+ * What was delayed and is due goes to the head of the inbox, or behind what nobody has tried yet.
  *
  * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed
- * ARGV: token, agent id, rounds that were completed when this worker looked last
+ * ARGV: token, agent id, rounds that were completed when this worker looked last, where what is due goes: 'head' or 'tail'
  * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds, how many are delayed} | {'message', rounds, raw, digest}
  *        | {'restarted'} (the rounds count from 0 again: `tt restart` has started another worker for this agent)
  */
@@ -36,9 +36,11 @@ if state == 'paused' then
 end
 local _, now_ms = now()
 local due = redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', now_ms, 'LIMIT', 0, 100)
-for i = #due, 1, -1 do
-  redis.call('ZREM', KEYS[7], due[i])
-  redis.call('LPUSH', inbox, due[i])
+local tail = ARGV[4] == 'tail'
+for i = 1, #due do
+  local message = tail and due[i] or due[#due + 1 - i]
+  redis.call('ZREM', KEYS[7], message)
+  redis.call(tail and 'RPUSH' or 'LPUSH', inbox, message)
 end
 local raw = redis.call('LINDEX', in_flight, 0)
 if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') end

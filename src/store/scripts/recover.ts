@@ -60,7 +60,7 @@ end
 local before = get(agent, 'state') or 'starting'
 local after = string.find(',${KEPT_STATES.join(',')},', ',' .. before .. ',', 1, true) and before or 'error'
 put(agent, 'state', after, 'last_error', ARGV[3])
-drop(agent, 'current_task')
+drop(agent, 'current_task', 'circuit')
 save(agent)
 event.old_state, event.new_state = title(before), title(after)
 emit(KEYS[6], KEYS[7], event)
