@@ -73,7 +73,7 @@ export class Circuit {
 
   /** How long nothing is to be claimed, in milliseconds; 0 when a task may be. */
   get waitMs(): number {
-    return this.state === 'open' ? Math.max(0, this.#dueAt - this.#now()) : 0
+    return this.state === 'open' ? Math.max(0, Math.ceil(this.#dueAt - this.#now())) : 0
   }
 
   /** How many different tasks failed since the last one that completed, and how the last run of them failed. */

@@ -155,8 +155,9 @@ async function inOrder(tools: LoopTools): Promise<boolean> {
   // What only the start of a run showed is mended when a run has started.
   if (phase.name === 'broken' && phase.by === 'look') await mend(tools)
   if (circuit.halfOpen()) {
-    await tools.sayIdle('the circuit is half-open: the next task shows whether the CLI works again')
+    // A beat that is sent meanwhile asserts the phase: it comes after what is said, and nothing would put `error` right for long.
     lifecycle.enter({ name: 'idle' }, 'half-open')
+    await tools.sayIdle('the circuit is half-open: the next task shows whether the CLI works again')
     tools.emit({ type: 'circuit-half-open' })
   } else if (phase.name === 'starting') {
     await tools.sayIdle()
