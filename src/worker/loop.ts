@@ -48,7 +48,6 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
   let rounds = 0
   let held = 0
   while (!tools.control.draining.aborted) {
-    if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
     if (!(await inOrder(tools))) {
       if (tools.once) return 'broken'
       continue
@@ -75,6 +74,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
         rounds += 1
         if (held > 0) tools.emit({ type: 'surroundings-mended' })
         held = 0
+        if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
         await learn(handled.end, tools)
         if (tools.once && tools.circuit.state === 'open') return 'broken'
       }
@@ -155,7 +155,7 @@ async function inOrder(tools: LoopTools): Promise<boolean> {
   // What only the start of a run showed is mended when a run has started.
   if (phase.name === 'broken' && phase.by === 'look') await mend(tools)
   if (circuit.halfOpen()) {
-    // A beat that is sent meanwhile asserts the phase: it comes after what is said, and nothing would put `error` right for long.
+    // First the phase: a beat that was sent meanwhile would write `error` again, and none follows for seconds.
     lifecycle.enter({ name: 'idle' }, 'half-open')
     await tools.sayIdle('the circuit is half-open: the next task shows whether the CLI works again')
     tools.emit({ type: 'circuit-half-open' })

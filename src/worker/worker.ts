@@ -202,13 +202,14 @@ function loopTools(
   const { lifecycle } = attempt
   const between = redis.until(control.draining)
   const backlog = new BacklogLook(lease, options.attempt.role)
+  const keep = ['paused', 'draining'] as const
   const say = (change: Parameters<typeof setAgentState>[1]) =>
     between(() => setAgentState(lease, { ...change, circuit: circuit.state }))
   let rounds = 0
   return {
     inspect: options.inspect,
     claim: async () => {
-      // The probe should be a task that has not failed yet: those that have may be bad themselves, and run out of attempts.
+      // The probe should be a task that has not failed yet: those that have may be bad themselves, or run out of attempts.
       const due = circuit.state === 'half-open' ? 'tail' : 'head'
       const claim = await between(() => claimMessage(lease, rounds, due))
       if ('rounds' in claim) rounds = claim.rounds
@@ -223,8 +224,8 @@ function loopTools(
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
     },
-    sayBroken: (detail) => say({ state: 'error', message: detail, lastError: detail, keep: ['paused'] }),
-    sayIdle: (why = 'ready') => say({ state: 'idle', message: why, keep: ['paused', 'draining'] }),
+    sayBroken: (detail) => say({ state: 'error', message: detail, lastError: detail, keep }),
+    sayIdle: (why = 'ready') => say({ state: 'idle', message: why, keep }),
     circuit,
     lifecycle,
     control,

@@ -107,6 +107,16 @@ describe('an open circuit', () => {
     await agentThat(town, { state: 'error', circuit: 'open' }, 'says error')
   })
 
+  it('lets a wish to end stand that was written while its last run was in hand', async () => {
+    const { town, agents } = await scene()
+    const daemon = await town.worker('--cli', 'fake', '--circuit-failures', '1', ...LONG)
+    await assign(town, 'a')
+    const run = await agents.next()
+    await (await town.redis()).hset(town.keys.agent((await agentOf(town)).id).record, { state: 'draining' })
+    await run.exit(7)
+    expect(await daemon.exit).toBe(0)
+  })
+
   it('is still open, with what waited, after the agent was pruned', async () => {
     const { town, agents, daemon, agent } = await opened()
     const fourth = await assign(town, 'd')

@@ -372,6 +372,16 @@ describe('runLoop with different tasks that fail in a row', () => {
     expect(events.at(-1)).toEqual({ type: 'circuit-opened', detail: FAILED })
   })
 
+  it('ends with `once` also where the next try would be due at once', async () => {
+    const { end, steps } = await loopOn({ claims, handled, once: true, circuit: { firstMs: 0 } })
+    expect([end, steps.filter((step) => step.startsWith('handle')).at(-1)]).toEqual(['broken', 'handle c'])
+  })
+
+  it('ends at once when that was its last round', async () => {
+    const { end, steps } = await loopOn({ claims, handled, maxRounds: 3 })
+    expect([end, slept, steps.at(-1)]).toEqual(['rounds', [], 'handle c'])
+  })
+
   it('stops waiting when it is told to drain', async () => {
     const { end, steps } = await loopOn({ claims, handled }, ({ control }) => ({
       sayBroken: async () => control.drain('enough'),
