@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { AGENT_TYPES, type Agent, readAgentState, SPAWN_MODES } from '../domain/agent.ts'
+import { DELIVERIES } from '../domain/delivery.ts'
 import { type Id, parseId } from '../domain/ids.ts'
 import { REASONS, type Reason } from '../domain/outcome.ts'
 import { readTaskState, type Task, type TaskExtras } from '../domain/task.ts'
@@ -33,6 +34,7 @@ export function readAgent(fields: Fields): Agent | null {
       host: fields.host,
       pid: numberOf(fields.pid),
       workerVersion: fields.worker_version,
+      delivery: DELIVERIES.find((word) => word === fields.delivery),
       lastError: fields.last_error,
       parkedUntil: fields.parked_until,
     }),
@@ -62,6 +64,7 @@ export function agentText(agent: Agent): RecordText {
       ...notEmpty(times),
       ...kind,
       ...worker,
+      delivery: agent.delivery,
       last_error: agent.lastError,
       parked_until: agent.parkedUntil,
     },

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { AGENT_STATES, AGENT_TYPES, type Agent, SPAWN_MODES } from '../../src/domain/agent.ts'
+import { DELIVERIES } from '../../src/domain/delivery.ts'
 import { REASONS } from '../../src/domain/outcome.ts'
 import { TASK_STATES, type Task } from '../../src/domain/task.ts'
 
@@ -49,6 +50,7 @@ export const agent: fc.Arbitrary<Agent> = fc.record(
     host: text,
     pid: count,
     workerVersion: text,
+    delivery: fc.constantFrom(...DELIVERIES),
     lastError: text,
   },
   {

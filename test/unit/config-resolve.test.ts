@@ -40,6 +40,7 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   maxRounds: [1, '2', '3'],
   maxAttempts: [1, '2', '4'],
   retryDelay: ['1m', '2m', '3m'],
+  delivery: ['exactly-once', 'at-least-once', 'at-most-once'],
   once: [true, 'false', true],
   workdir: ['file', 'env', 'flag'],
   taskTimeout: ['1m', '2m', '3m'],

@@ -60,17 +60,17 @@ describe('decide', () => {
     ],
     [
       'gives back at a shutdown, with the session',
-      { kind: 'released', reason: 'shutdown', sessionId: 's' },
+      { kind: 'released', reason: 'shutdown', facts },
       { kind: 'give-back', sessionId: 's' },
     ],
     [
       'gives back at a shutdown before there was a session',
-      { kind: 'released', reason: 'shutdown' },
+      { kind: 'released', reason: 'shutdown', facts: { toolCalls: 0, durationMs: 0 } },
       { kind: 'give-back' },
     ],
     [
       'leaves alone what belongs to the next holder of the lease',
-      { kind: 'released', reason: 'lease-lost', sessionId: 's' },
+      { kind: 'released', reason: 'lease-lost', facts },
       { kind: 'leave-alone' },
     ],
   ])('%s', (_, outcome, decision) => {
