@@ -102,11 +102,19 @@ export async function idOfName(redis: Redis, town: TownKeys, name: string): Prom
 /** Changes the agent's state outside of a run, unless it is in one of the states `keep`. */
 export async function setAgentState(
   lease: Lease,
-  change: { state: AgentState; message: string; lastError?: string; keep?: readonly AgentState[] },
+  change: {
+    state: AgentState
+    message: string
+    lastError?: string
+    keep?: readonly AgentState[]
+    /** RFC 3339. */
+    parkedUntil?: string
+  },
 ): Promise<void> {
   const keys = [lease.agent.lease, lease.agent.record, lease.town.events, lease.agent.events]
-  const { state, message, lastError = '', keep = [] } = change
-  await runLeased(lease, setStateScript, keys, [lease.agentId, state, lastError, message, keep.join(',')])
+  const { state, message, lastError = '', keep = [], parkedUntil = '' } = change
+  const args = [lease.agentId, state, lastError, message, keep.join(','), parkedUntil]
+  await runLeased(lease, setStateScript, keys, args)
 }
 
 /** Gives everything back and writes `stopped`, unless the record is another worker's now. Returns how many messages went back to the inbox. */

@@ -304,28 +304,15 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
       return { kind: 'ran', ...(await settle(work, decision, tools)) }
     case 'retry':
       return { kind: 'ran', ...(await again(work, decision, tools)) }
-    case 'hold':
-      await giveBack(
-        work,
-        {
-          agentState: 'error',
-          lastError: decision.detail,
-          message: decision.detail,
-          ...(decision.sessionId ? { sessionId: decision.sessionId } : {}),
-          ...(decision.until ? { parkedUntil: new Date(decision.until).toISOString() } : {}),
-        },
-        tools,
-      )
+    case 'hold': {
+      const { sessionId } = decision
+      await giveBack(work, { ...brokenBy(decision), ...(sessionId ? { sessionId } : {}) }, tools)
       return { kind: 'held', trouble: troubleOf(decision) }
+    }
     case 'fail-and-hold': {
       await settle(work, decision.end, tools)
-      const { detail } = decision.hold
-      const error = {
-        state: 'error',
-        message: detail,
-        lastError: detail,
-        keep: ['paused', 'draining'],
-      } as const
+      const { agentState: state, ...why } = brokenBy(decision.hold)
+      const error = { state, ...why, keep: ['paused', 'draining'] } as const
       await tools.write(() => setAgentState(tools.lease, error))
       return { kind: 'held', trouble: troubleOf(decision.hold) }
     }
@@ -340,6 +327,12 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
     default:
       return unreachable(decision)
   }
+}
+
+/** What the agent's record says while its surroundings are broken. */
+function brokenBy({ detail, until }: Extract<Decision, { kind: 'hold' }>) {
+  const parked = until === undefined ? {} : { parkedUntil: new Date(until).toISOString() }
+  return { agentState: 'error', lastError: detail, message: detail, ...parked } as const
 }
 
 function troubleOf({ reason, detail, until }: Extract<Decision, { kind: 'hold' }>): Trouble {

@@ -142,3 +142,41 @@ describe('decide', () => {
     })
   })
 })
+
+describe('decide, at most once', () => {
+  const once = { attempt: 1, maxAttempts: 3, firstMs: 5000, atMostOnce: true }
+
+  it.each(REASONS)('fails a run for good that ended with %s, its message kept', (reason) => {
+    const decision = decide({ kind: 'failed', reason, detail: 'because', facts }, once)
+    const end = decision.kind === 'fail-and-hold' ? decision.end : decision
+    expect(end).toMatchObject({ kind: 'settle', state: 'failed', reason, result: 'because', bury: 'because' })
+  })
+
+  it.each(['auth', 'quota', 'rate-limit', 'not-installed', 'config'] as const)(
+    'waits for the surroundings behind %s, too',
+    (reason) => {
+      const outcome = { kind: 'failed', reason, detail: 'because', facts, resetsAt: 5 } as const
+      expect(decide(outcome, once)).toMatchObject({
+        kind: 'fail-and-hold',
+        hold: { reason, detail: `${reason}: because`, until: 5 },
+      })
+    },
+  )
+
+  it('gives a task back whose CLI was never started', () => {
+    expect(decide({ kind: 'held', reason: 'config', detail: 'no folder' }, once)).toMatchObject({
+      kind: 'hold',
+    })
+  })
+
+  it('fails a run that a shutdown ended, with what is known of it, and leaves one alone whose lease is lost', () => {
+    expect(decide({ kind: 'released', reason: 'shutdown', facts }, once)).toMatchObject({
+      kind: 'settle',
+      state: 'failed',
+      reason: 'shutdown',
+      facts,
+      bury: expect.stringMatching(/not run again/),
+    })
+    expect(decide({ kind: 'released', reason: 'lease-lost', facts }, once)).toEqual({ kind: 'leave-alone' })
+  })
+})
