@@ -267,6 +267,20 @@ describe.each(['at-least-once', 'at-most-once', 'exactly-once'] as const)('%s', 
   })
 })
 
+describe('exactly once', () => {
+  it('24: a copy of the message that ended a worker does not end the next one', async () => {
+    const { town, agents } = await newTown()
+    const first = await town.worker(...worker('exactly-once'))
+    const shutdown = await letter(town, { type: 'shutdown' })
+    await shutdown.push()
+    expect(await first.exit).toBe(0)
+    await shutdown.push()
+    const next = await town.worker(...worker('exactly-once'))
+    await next.says(/shutdown message .* was handled before/)
+    await doOneMore(town, agents)
+  })
+})
+
 describe('at most once, without a crash', () => {
   it('is told at the start and in the status', async () => {
     const { town } = await newTown()

@@ -195,6 +195,7 @@ describe('at most once', () => {
     expect(first.started).toMatchObject({ kind: 'started', attempt: 1 })
     // The reply of the start may have got lost.
     expect((await startNext(lease, 'at-most-once', { startId: 'first' })).started).toMatchObject({
+      kind: 'started',
       attempt: 1,
     })
     for (const delivery of ['at-most-once', 'at-least-once', 'exactly-once'] as const) {
