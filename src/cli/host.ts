@@ -245,6 +245,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       attempt: {
         cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
         cliVersion: host.cliVersion,
+        delivery: settings.delivery,
         retries: { maxAttempts: settings.maxAttempts, firstMs: settings.retryDelay },
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,
@@ -279,7 +280,7 @@ function redactorOf({ context, profile, env }: Host, { town }: Seat): Redactor {
 }
 
 async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {
-  const { role, leaseMs } = context.settings
+  const { role, leaseMs, delivery } = context.settings
   const { name, redis, town, voice } = seat
   const host = hostname()
   const startedAt = (await processInfo(process.pid))?.startedAt
@@ -295,13 +296,17 @@ async function register({ context, profile, workdir }: Host, seat: Seat, before?
       ...(startedAt && { pid_started: startedAt }),
       worker_version: VERSION,
       circuit: seat.circuit.state,
+      delivery,
     },
     isGone: (holder) => holderIsGone(holder, { hostname: host }),
   })
   if (registered.kind === 'held') throw nameInUse(name, context, registered)
   const { lease, isNew } = registered
   voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
-  voice.logger.info({ agentId: lease.agentId, cli: profile.id, workdir }, `in town ${describeTown(context)}`)
+  voice.logger.info(
+    { agentId: lease.agentId, cli: profile.id, workdir, delivery },
+    `in town ${describeTown(context)}, delivery ${delivery}`,
+  )
   await warnOfTwins(seat, lease)
   return lease
 }

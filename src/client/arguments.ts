@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { AGENT_STATES, AGENT_TYPES, type Agent, CIRCUIT_STATES, SPAWN_MODES } from '../domain/agent.ts'
+import { DELIVERIES } from '../domain/delivery.ts'
 import { WorkerError } from '../domain/errors.ts'
 import { EVENT_TYPES } from '../domain/event.ts'
 import { explain, ruleOf, shown } from '../domain/explain.ts'
@@ -37,6 +38,7 @@ const agent = z.object({
   pid: count.optional(),
   workerVersion: wholeText.optional(),
   circuit: z.enum(CIRCUIT_STATES).optional(),
+  delivery: z.enum(DELIVERIES).optional(),
   lastError: wholeText.optional(),
 })
 

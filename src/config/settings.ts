@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { DELIVERIES } from '../domain/delivery.ts'
 import { RECORD_FORMATS } from '../domain/record-format.ts'
 import { PRIMARY_NAME, REDIS_PORT, SENTINEL_PORT } from './redis-url.ts'
 import * as schema from './schemas.ts'
@@ -209,6 +210,16 @@ const SETTINGS = {
     default: '30s',
     doc: 'How long nothing is claimed before one task is tried; it doubles with every one that fails, up to 10m.',
     placeholder: 'DURATION',
+    group: 'worker',
+  },
+  delivery: {
+    flag: 'delivery',
+    env: 'TINYTOWN_DELIVERY',
+    toml: ['worker.delivery'],
+    schema: schema.oneOf(DELIVERIES),
+    default: 'at-least-once',
+    doc: 'How often a message is run when something dies: `at-least-once`, `at-most-once` or `exactly-once`.',
+    placeholder: 'MODE',
     group: 'worker',
   },
   passEnv: {

@@ -1,3 +1,4 @@
+import type { Delivery } from './delivery.ts'
 import { type Id, newId } from './ids.ts'
 
 /** The states of an agent. `cold` is read, never written. An unknown word is read as `starting` (Tinytown, channel.rs). */
@@ -50,6 +51,7 @@ export interface Agent {
   readonly pid?: number
   readonly workerVersion?: string
   readonly circuit?: CircuitState
+  readonly delivery?: Delivery
   readonly lastError?: string
   /** Until when it waits for the end of a model server's limit. RFC 3339. */
   readonly parkedUntil?: string

@@ -36,12 +36,16 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['warn', `task given back: ${event.why}`]
     case 'task-skipped':
       return ['info', `task not run: ${event.why}`]
+    case 'task-lost':
+      return ['warn', `task failed: ${event.detail}`]
     case 'message-put-aside':
       return ['error', `message put aside in the dead letters: ${event.detail}`]
     case 'message-noted':
       return ['info', `${event.kind} message kept for the next prompt`]
     case 'message-answered':
       return ['info', `${event.kind} message answered`]
+    case 'message-duplicate':
+      return ['info', `${event.kind} message ${event.messageId} was handled before; this copy is dropped`]
     case 'message-dropped':
       return ['debug', `${event.kind} message needs nothing`]
     default:
@@ -94,7 +98,7 @@ function surroundingsSentence(event: Rest): [Level, string] {
     case 'forgotten':
       return ['error', `${FORGOTTEN[event.why]}; it registers again`]
     case 'peer-recovered':
-      return ['warn', `the worker of ${event.name} is dead; its inbox has ${event.messages} message(s) back`]
+      return ['warn', recoveredSentence(event)]
     case 'left-without-redis':
       return [
         'error',
@@ -127,4 +131,13 @@ function surroundingsSentence(event: Rest): [Level, string] {
     default:
       return unreachable(event)
   }
+}
+
+function recoveredSentence({
+  name,
+  messages,
+  lost,
+}: Extract<WorkerEvent, { type: 'peer-recovered' }>): string {
+  const failed = lost.length === 0 ? '' : `; run at most once and failed: ${lost.join(', ')}`
+  return `the worker of ${name} is dead; its inbox has ${messages} message(s) back${failed}`
 }

@@ -39,6 +39,8 @@ export interface RetryRules {
   readonly maxAttempts: number
   /** The wait after the first attempt, in milliseconds; it doubles up to five minutes. */
   readonly firstMs: number
+  /** A run that was started is the only one. */
+  readonly atMostOnce?: boolean
 }
 
 export type RetryVerdict =
@@ -51,7 +53,8 @@ const LONGEST_MS = 5 * 60_000
 /** Says what becomes of a task whose run failed for a reason. */
 export function retryVerdict(reason: Reason, rules: RetryRules, random?: () => number): RetryVerdict {
   if (isHoldReason(reason)) return { kind: 'hold', reason }
-  if (CLASSES[reason] === 'never' || rules.attempt >= rules.maxAttempts) return { kind: 'final' }
+  const isLast = rules.atMostOnce || rules.attempt >= rules.maxAttempts
+  if (CLASSES[reason] === 'never' || isLast) return { kind: 'final' }
   const backoff: Backoff = { firstMs: rules.firstMs, factor: 2, maxMs: LONGEST_MS, jitter: 0.2 }
   return { kind: 'again', delayMs: backoffMs(backoff, rules.attempt, random) }
 }

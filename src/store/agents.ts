@@ -108,11 +108,13 @@ export async function setAgentState(
     lastError?: string
     keep?: readonly AgentState[]
     circuit?: CircuitState
+    /** RFC 3339. */
+    parkedUntil?: string
   },
 ): Promise<void> {
   const keys = [lease.agent.lease, lease.agent.record, lease.town.events, lease.agent.events]
-  const { state, message, lastError = '', keep = [], circuit = '' } = change
-  const args = [lease.agentId, state, lastError, message, keep.join(','), circuit]
+  const { state, message, lastError = '', keep = [], circuit = '', parkedUntil = '' } = change
+  const args = [lease.agentId, state, lastError, message, keep.join(','), circuit, parkedUntil]
   await runLeased(lease, setStateScript, keys, args)
 }
 

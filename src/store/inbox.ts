@@ -86,21 +86,25 @@ export async function waitForMessage(
   }
 }
 
-/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. False: it was in flight no more. */
+/**
+ * Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. `gone`: it was in
+ * flight no more. `duplicate`: a message with this id, which is remembered, was handled before.
+ */
 export async function acknowledgeMessage(
   lease: Lease,
   { digest }: Claimed,
-  end: { note?: string; reply?: { to: Id; raw: string } } = {},
-): Promise<boolean> {
+  end: { note?: string; reply?: { to: Id; raw: string }; messageId?: Id } = {},
+): Promise<'ok' | 'gone' | 'duplicate'> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
-  const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox]
+  const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox, agent.handled]
   const [kind] = await runLeased(lease, acknowledgeScript, keys, [
     digest,
     end.note ?? '',
     end.reply?.raw ?? '',
+    end.messageId ?? '',
   ])
-  return kind === 'ok'
+  return kind as 'ok' | 'gone' | 'duplicate'
 }
 
 /** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */

@@ -19,6 +19,7 @@ import type { Control } from './control.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
+import { endOfLostRun } from './lost-run.ts'
 import type { MissionTools } from './mission.ts'
 import type { Trouble } from './run.ts'
 import { settleSpooled } from './settle-spooled.ts'
@@ -51,7 +52,7 @@ export interface WorkerOptions {
   readonly inspect: () => Promise<Trouble | null>
   readonly attempt: Pick<
     AttemptTools,
-    'cli' | 'cliVersion' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
+    'cli' | 'cliVersion' | 'delivery' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
   > & {
     readonly report: MissionTools['report']
   }
@@ -81,7 +82,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   })
   const watch = lookAfterPeers({
     look: () => redis.once(() => lookAtPeers(lease.redis, lease.town)),
-    recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId)),
+    recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId, endOfLostRun)),
     onRecovered: (recovered) => emit({ type: 'peer-recovered', ...recovered }),
     signal: ending.signal,
   })

@@ -5,6 +5,7 @@ import { claimMessage } from '../../src/store/inbox.ts'
 import { townKeys } from '../../src/store/keys.ts'
 import type { Lease } from '../../src/store/lease.ts'
 import { recoverPeer } from '../../src/store/peers.ts'
+import { endOfLostRun } from '../../src/worker/lost-run.ts'
 import { useTown } from '../rig/redis.ts'
 
 const here = useTown()
@@ -78,7 +79,9 @@ describe.each(['hash', 'json'] as const)('the circuit in a record of the form %s
     await setAgentState(again, OPEN)
     await here.redis.rpush(again.agent.inFlight, 'x')
     await here.redis.del(again.agent.lease)
-    expect(await recoverPeer(here.redis, again.town, again.agentId)).toMatchObject({ messages: 1 })
+    expect(await recoverPeer(here.redis, again.town, again.agentId, endOfLostRun)).toMatchObject({
+      messages: 1,
+    })
     expect(await agentOf(again)).not.toHaveProperty('circuit')
   })
 })

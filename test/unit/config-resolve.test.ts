@@ -42,6 +42,7 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   retryDelay: ['1m', '2m', '3m'],
   circuitFailures: [1, '2', '0'],
   circuitDelay: ['1m', '2m', '3m'],
+  delivery: ['exactly-once', 'at-least-once', 'at-most-once'],
   once: [true, 'false', true],
   workdir: ['file', 'env', 'flag'],
   taskTimeout: ['1m', '2m', '3m'],

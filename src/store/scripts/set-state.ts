@@ -8,7 +8,7 @@ import { EMIT, NOW, TITLE } from './shared.ts'
  *
  * KEYS: lease, agent record, town events, agent events
  * ARGV: token, agent id, state, last error ('' = none), event message, leave these states alone (csv),
- *       circuit ('' = as it is)
+ *       circuit ('' = as it is), until when the agent is parked ('' = it is not)
  * Returns: {'lost'} | {'evicted'} | {'kept', state} | {'ok', old state}
  */
 export const setState = script(
@@ -30,6 +30,7 @@ local at = now()
 put(agent, 'state', after, 'last_heartbeat', at)
 if ARGV[7] ~= '' then put(agent, 'circuit', ARGV[7]) end
 if ARGV[4] ~= '' then put(agent, 'last_error', ARGV[4]) else drop(agent, 'last_error', 'parked_until') end
+if ARGV[8] ~= '' then put(agent, 'parked_until', ARGV[8]) end
 save(agent)
 if before ~= after or turned then
   emit(KEYS[3], KEYS[4], {event_type = 'agent_state_changed', agent_id = ARGV[2], old_state = title(before),
