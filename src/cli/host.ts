@@ -212,7 +212,12 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
     env,
     passEnv: settings.passEnv,
     pauseSignal: settings.pauseSignal ?? null,
-    limits: { wallMs: settings.taskTimeout, stallMs: settings.stallTimeout, killGraceMs: settings.killGrace },
+    limits: {
+      wallMs: settings.taskTimeout,
+      stallMs: settings.stallTimeout,
+      killGraceMs: settings.killGrace,
+      outputBytes: settings.outputLimit,
+    },
     redactor,
     emit,
   })

@@ -70,6 +70,7 @@ export type WorkerEvent =
   | { readonly type: 'result-kept'; readonly why: string; readonly path: string }
   | { readonly type: 'spool-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
+  | { readonly type: 'result-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
   | { readonly type: 'stopped'; readonly givenBack: number }
 

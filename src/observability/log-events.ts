@@ -112,6 +112,8 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', `a result cannot be kept in ${event.path}: ${event.detail}`]
     case 'log-file-failed':
       return ['warn', `the log file ${event.path} cannot be written: ${event.detail}`]
+    case 'result-file-failed':
+      return ['warn', `the whole result cannot be kept in ${event.path}: ${event.detail}`]
     case 'leftovers-ended':
       return ['warn', `ended ${event.count} process(es) that the run left behind`]
     case 'stopped':
