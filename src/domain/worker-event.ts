@@ -71,6 +71,8 @@ export type WorkerEvent =
   | { readonly type: 'spool-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'result-file-failed'; readonly path: string; readonly detail: string }
+  | { readonly type: 'old-files-removed'; readonly count: number; readonly bytes: number }
+  | { readonly type: 'old-files-stay'; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
   | { readonly type: 'stopped'; readonly givenBack: number }
 

@@ -1,4 +1,5 @@
 import { formatDuration } from '../base/duration.ts'
+import { formatSize } from '../base/size.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { WorkerEvent } from '../domain/worker-event.ts'
@@ -114,6 +115,10 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['warn', `the log file ${event.path} cannot be written: ${event.detail}`]
     case 'result-file-failed':
       return ['warn', `the whole result cannot be kept in ${event.path}: ${event.detail}`]
+    case 'old-files-removed':
+      return ['info', `removed ${event.count} old log(s) and result(s), ${formatSize(event.bytes)}`]
+    case 'old-files-stay':
+      return ['warn', `old logs and results cannot be removed: ${event.detail}`]
     case 'leftovers-ended':
       return ['warn', `ended ${event.count} process(es) that the run left behind`]
     case 'stopped':

@@ -64,8 +64,8 @@ export interface Runner {
   setPaused(paused: boolean): void
   /** Shows a sign of life outside of Redis as well, for `tt recover`. */
   signOfLife(): void
-  /** True while a run is in hand. */
-  isBusy(): boolean
+  /** The task whose run is in hand; null between two. */
+  inHand(): Id | null
   /** Kills what runs now at once, for a daemon that exits this moment. */
   kill(): void
   /** Where the output of a task is kept on this machine; undefined when there is none, or it could not be written. */
@@ -79,28 +79,32 @@ export function createRunner(options: RunnerOptions): Runner {
   const logFile = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
   const logPath = (taskId: Id) => (existsSync(logFile(taskId)) ? logFile(taskId) : undefined)
   let current: AgentProcess | null = null
-  let busy = false
+  let inHand: Id | null = null
   const onStart = (child: AgentProcess) => {
     current = child
   }
   return {
     inspect: () => inspect(options, cwd),
     async run(job) {
-      busy = true
+      inHand = job.taskId
       try {
         const outcome = await runJob(job, options, { cwd, logPath: logFile(job.taskId), onStart })
         const clean = redactOutcome(outcome, (text) => options.redactor.text(text))
         const resultPath = join(townRoot, '.tt', 'tasks', `${job.taskId}.result.md`)
         return await boundResult(clean, { resultPath, logPath: logPath(job.taskId), emit: options.emit })
       } finally {
-        busy = false
+        inHand = null
       }
     },
     setPaused: (paused) => {
       if (pauseSignal !== null) current?.setPaused(paused ? pauseSignal : null)
     },
-    signOfLife: () => touchLog(townRoot, lease.agentName),
-    isBusy: () => busy,
+    signOfLife() {
+      touchLog(townRoot, lease.agentName)
+      // The name of the agent may be a file of `tt spawn`; whoever removes old logs looks at this one.
+      if (inHand) touchLog(townRoot, inHand)
+    },
+    inHand: () => inHand,
     kill: () => current?.kill(),
     logPath,
   }
