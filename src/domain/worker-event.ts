@@ -34,6 +34,8 @@ export type WorkerEvent =
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'message-put-aside'; readonly deadLetterId: string; readonly detail: string }
   | { readonly type: 'message-noted'; readonly kind: string; readonly from: Id }
+  /** Too many messages wait for a prompt: the oldest went. */
+  | { readonly type: 'message-forgotten'; readonly count: number }
   | { readonly type: 'message-answered'; readonly kind: string; readonly to: Id }
   | { readonly type: 'message-dropped'; readonly kind: string; readonly from: Id }
   | {

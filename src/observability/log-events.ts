@@ -41,6 +41,8 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['error', `message put aside in the dead letters: ${event.detail}`]
     case 'message-noted':
       return ['info', `${event.kind} message kept for the next prompt`]
+    case 'message-forgotten':
+      return ['warn', `too many messages wait for a prompt: ${event.count} of the oldest went`]
     case 'message-answered':
       return ['info', `${event.kind} message answered`]
     case 'message-dropped':

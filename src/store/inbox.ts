@@ -82,21 +82,24 @@ export async function waitForMessage(
   }
 }
 
-/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. False: it was in flight no more. */
+/**
+ * Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. Returns how many
+ * older notes had to go, as too many wait; null when the message was in flight no more.
+ */
 export async function acknowledgeMessage(
   lease: Lease,
   { digest }: Claimed,
   end: { note?: string; reply?: { to: Id; raw: string } } = {},
-): Promise<boolean> {
+): Promise<number | null> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox]
-  const [kind] = await runLeased(lease, acknowledgeScript, keys, [
+  const [kind, over] = await runLeased(lease, acknowledgeScript, keys, [
     digest,
     end.note ?? '',
     end.reply?.raw ?? '',
   ])
-  return kind === 'ok'
+  return kind === 'ok' ? Number(over) : null
 }
 
 /** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */

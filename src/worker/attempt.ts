@@ -12,7 +12,7 @@ import {
 } from '../domain/message.ts'
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
-import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
+import { type FittedPrompt, fitPrompt, keptNote } from '../domain/prompt.ts'
 import { isInHand, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { RetryRules } from '../reliability/retry-policy.ts'
@@ -142,12 +142,13 @@ async function answer(
   const kind = message.body.type
   const { from } = message
   if (route.kind === 'note') {
-    await write(() => acknowledgeMessage(lease, claimed, { note: route.text }))
+    const dropped = await write(() => acknowledgeMessage(lease, claimed, { note: keptNote(route.text) }))
     emit({ type: 'message-noted', kind, from })
+    if (dropped) emit({ type: 'message-forgotten', count: dropped })
   } else if (route.kind === 'answer') {
     const reply = { to: from, raw: encodeReply(message, route.body, lease) }
     // Whoever takes up what is in flight may have answered it already.
-    if (await write(() => acknowledgeMessage(lease, claimed, { reply })))
+    if ((await write(() => acknowledgeMessage(lease, claimed, { reply }))) !== null)
       emit({ type: 'message-answered', kind, to: from })
   } else {
     await write(() => acknowledgeMessage(lease, claimed))

@@ -1,12 +1,15 @@
 import { script } from '../script.ts'
 import { KEPT_SECONDS, TAKE } from './shared.ts'
 
+/** How many notes wait for a prompt, the newest ones. */
+const MOST_NOTES = 1000
+
 /**
  * Ends a claimed message that needs no run: keeps its text for the next prompt, or pushes the answer, or only drops it.
  *
  * KEYS: lease, in-flight, notes, reply inbox
  * ARGV: token, digest of the message, note ('' = none), reply message ('' = none)
- * Returns: {'lost'} | {'ok'} | {'gone'}
+ * Returns: {'lost'} | {'ok', how many older notes had to go} | {'gone'}
  */
 export const acknowledge = script(
   'acknowledge',
@@ -14,10 +17,12 @@ export const acknowledge = script(
   `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
 if not take(KEYS[2], ARGV[2]) then return {'gone'} end
+local over = 0
 if ARGV[3] ~= '' then
-  redis.call('RPUSH', KEYS[3], ARGV[3])
+  over = redis.call('RPUSH', KEYS[3], ARGV[3]) - ${MOST_NOTES}
+  if over > 0 then redis.call('LTRIM', KEYS[3], over, -1) end
   redis.call('EXPIRE', KEYS[3], ${KEPT_SECONDS})
 end
 if ARGV[4] ~= '' then redis.pcall('RPUSH', KEYS[4], ARGV[4]) end
-return {'ok'}`,
+return {'ok', math.max(over, 0)}`,
 )
