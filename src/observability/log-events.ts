@@ -1,17 +1,26 @@
 import { formatDuration } from '../base/duration.ts'
 import { formatSize } from '../base/size.ts'
-import { oneLine } from '../base/text.ts'
+import { cutChars, oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { WorkerEvent } from '../domain/worker-event.ts'
 import type { Logger } from './logger.ts'
 
 type Level = 'debug' | 'info' | 'warn' | 'error'
 
+/** A result may have a MiB; a line of the log is for reading. */
+const LONGEST_FIELD = 4096
+
 /** Writes one line for each event. The fields of the event stand beside the sentence. */
-export function logEvent(logger: Logger, event: WorkerEvent): void {
+export function logEvent(logger: Pick<Logger, Level>, event: WorkerEvent): void {
   const [level, sentence] = sentenceOf(event)
-  const { type, ...fields } = event
-  logger[level]({ event: type, ...fields }, sentence)
+  const { type, ...rest } = event
+  const fields = Object.entries(rest).map(([name, value]) => [name, shortened(value)])
+  logger[level]({ event: type, ...Object.fromEntries(fields) }, sentence)
+}
+
+function shortened(value: unknown): unknown {
+  if (typeof value !== 'string' || value.length <= LONGEST_FIELD) return value
+  return `${cutChars(value, LONGEST_FIELD)} […]`
 }
 
 function sentenceOf(event: WorkerEvent): [Level, string] {
