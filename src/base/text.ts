@@ -8,6 +8,16 @@ export function cutBytes(text: string, maxBytes: number): { text: string; cut: b
   return { text: bytes.subarray(0, end).toString('utf8'), cut: true }
 }
 
+/** The last `maxBytes` bytes of a text at most, never from inside a character. */
+export function endBytes(text: string, maxBytes: number): { text: string; cut: boolean } {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= maxBytes) return { text, cut: false }
+  let start = bytes.length - maxBytes
+  // A continuation byte is 10xxxxxx: step on to the next character.
+  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1
+  return { text: bytes.subarray(start).toString('utf8'), cut: true }
+}
+
 /** The first `maxChars` UTF-16 units of `text`, one less where that would leave half a character. */
 export function cutChars(text: string, maxChars: number): string {
   if (text.length <= maxChars) return text

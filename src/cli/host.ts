@@ -34,6 +34,7 @@ import { makeFolders } from '../worker/folder.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
 import { describeTown } from './context.ts'
+import { tidyUp } from './tidy-up.ts'
 import { VERSION } from './version.ts'
 
 const REGISTER_AGAIN_MS = 1000
@@ -78,10 +79,11 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   const seats = await takeSeats(host)
   const leases = await registerAll(host, seats)
   warnOfOldKeys(seats)
+  const ended = tidyUp(host, (event) => seats[0]?.voice.emit(event))
   const served = await Promise.allSettled(
     seats.map(async (seat, at) => {
       try {
-        return await serve(host, seat, leases[at] as Lease)
+        return await serve(host, { ...seat, voice: tellingEnds(seat.voice, ended) }, leases[at] as Lease)
       } catch (error) {
         host.control.halt('shutdown')
         throw error
@@ -123,6 +125,17 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
     seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name), circuit })
   }
   return seats
+}
+
+/** The same voice; `ended` rings when a run has ended. */
+function tellingEnds({ logger, emit }: Voice, ended: Bell): Voice {
+  return {
+    logger,
+    emit(event) {
+      emit(event)
+      if (event.type === 'task-settled' || event.type === 'task-retried') ended.ring()
+    },
+  }
 }
 
 /** Tells of keys that an old Tinytown left, without anybody waiting for it. */
@@ -217,7 +230,12 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
     env,
     passEnv: settings.passEnv,
     pauseSignal: settings.pauseSignal ?? null,
-    limits: { wallMs: settings.taskTimeout, stallMs: settings.stallTimeout, killGraceMs: settings.killGrace },
+    limits: {
+      wallMs: settings.taskTimeout,
+      stallMs: settings.stallTimeout,
+      killGraceMs: settings.killGrace,
+      outputBytes: settings.outputLimit,
+    },
     redactor,
     emit,
   })

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseDuration } from '../base/duration.ts'
+import { parseSize } from '../base/size.ts'
 import { RESERVED_NAMES } from '../domain/ids.ts'
 import { parseHostPort, parseRedisUrl } from './redis-url.ts'
 import { brokenTownNameRule } from './town-name.ts'
@@ -20,6 +21,20 @@ export const duration = z.preprocess(
 
 /** A duration that is not zero. */
 export const positiveDuration = duration.refine((ms) => ms > 0, 'longer than 0s')
+
+/** An age, as a duration that no timer waits for: it may be longer. */
+export const age = z.preprocess(toMilliseconds, z.int(DURATION_RULE).min(0, DURATION_RULE))
+
+const SIZE_RULE = 'a size like 500MB, 2GB or 64KiB'
+
+/** A number of bytes, written as `500MB`, `64KiB` or a bare number. Zero is allowed. */
+export const size = z.preprocess(
+  (value) => (typeof value === 'string' ? (parseSize(value) ?? value) : value),
+  z.int(SIZE_RULE).min(0, SIZE_RULE),
+)
+
+/** A size that leaves room for what a log file says of its limit. */
+export const outputLimit = size.refine((bytes) => bytes === 0 || bytes >= 1024, '0, or at least 1KiB')
 
 function toMilliseconds(value: unknown): unknown {
   if (typeof value === 'number') return Math.round(value * 1000)

@@ -1,4 +1,5 @@
 import { unreachable } from '../base/unreachable.ts'
+import type { ResultPart } from './result.ts'
 
 /** Why a run did not complete: one word, the same in the record, the event, the log and the metric. */
 export const REASONS = [
@@ -46,7 +47,10 @@ export type Outcome =
   | {
       readonly kind: 'completed'
       readonly result: string
+      /** A part of the result is not there. */
       readonly truncated: boolean
+      /** Which part of a long result counts; the beginning when absent. */
+      readonly part?: ResultPart
       readonly facts: RunFacts
     }
   | {

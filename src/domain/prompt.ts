@@ -64,6 +64,13 @@ export function fitPrompt(parts: PromptParts, maxBytes: number): FittedPrompt {
 /** The text of a task may be long; what somebody says beside it is not. */
 const LONGEST_NOTE = 32 * 1024
 
+const REMARK_BYTES = 100
+
+/** A message as it is kept for the next prompt: cut to what any prompt tells of it. */
+export function keptNote(note: string): string {
+  return Buffer.byteLength(note) <= LONGEST_NOTE ? note : shortened(note, LONGEST_NOTE - REMARK_BYTES)
+}
+
 /** One that takes more than half of a prompt would stand before all others for ever. */
 function shortened(note: string, maxBytes: number): string {
   const { text, cut } = cutBytes(note, maxBytes)

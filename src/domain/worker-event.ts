@@ -36,6 +36,8 @@ export type WorkerEvent =
   | { readonly type: 'task-lost'; readonly taskId: Id; readonly attempt: number; readonly detail: string }
   | { readonly type: 'message-put-aside'; readonly deadLetterId: string; readonly detail: string }
   | { readonly type: 'message-noted'; readonly kind: string; readonly from: Id }
+  /** Too many messages wait for a prompt: the oldest went. */
+  | { readonly type: 'message-forgotten'; readonly count: number }
   | { readonly type: 'message-answered'; readonly kind: string; readonly to: Id }
   /** Its id was handled before. */
   | {
@@ -89,6 +91,9 @@ export type WorkerEvent =
   | { readonly type: 'result-kept'; readonly why: string; readonly path: string }
   | { readonly type: 'spool-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
+  | { readonly type: 'result-file-failed'; readonly path: string; readonly detail: string }
+  | { readonly type: 'old-files-removed'; readonly count: number; readonly bytes: number }
+  | { readonly type: 'old-files-stay'; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
   | { readonly type: 'stopped'; readonly givenBack: number }
 

@@ -1,16 +1,26 @@
 import { formatDuration } from '../base/duration.ts'
-import { oneLine } from '../base/text.ts'
+import { formatSize } from '../base/size.ts'
+import { cutChars, oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { WorkerEvent } from '../domain/worker-event.ts'
 import type { Logger } from './logger.ts'
 
 type Level = 'debug' | 'info' | 'warn' | 'error'
 
+/** A result may have a MiB; a line of the log is for reading. */
+const LONGEST_FIELD = 4096
+
 /** Writes one line for each event. The fields of the event stand beside the sentence. */
-export function logEvent(logger: Logger, event: WorkerEvent): void {
+export function logEvent(logger: Pick<Logger, Level>, event: WorkerEvent): void {
   const [level, sentence] = sentenceOf(event)
-  const { type, ...fields } = event
-  logger[level]({ event: type, ...fields }, sentence)
+  const { type, ...rest } = event
+  const fields = Object.entries(rest).map(([name, value]) => [name, shortened(value)])
+  logger[level]({ event: type, ...Object.fromEntries(fields) }, sentence)
+}
+
+function shortened(value: unknown): unknown {
+  if (typeof value !== 'string' || value.length <= LONGEST_FIELD) return value
+  return `${cutChars(value, LONGEST_FIELD)} […]`
 }
 
 function sentenceOf(event: WorkerEvent): [Level, string] {
@@ -42,6 +52,8 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['error', `message put aside in the dead letters: ${event.detail}`]
     case 'message-noted':
       return ['info', `${event.kind} message kept for the next prompt`]
+    case 'message-forgotten':
+      return ['warn', `too many messages wait for a prompt: ${event.count} of the oldest went`]
     case 'message-answered':
       return ['info', `${event.kind} message answered`]
     case 'message-duplicate':
@@ -124,6 +136,12 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', `a result cannot be kept in ${event.path}: ${event.detail}`]
     case 'log-file-failed':
       return ['warn', `the log file ${event.path} cannot be written: ${event.detail}`]
+    case 'result-file-failed':
+      return ['warn', `the whole result cannot be kept in ${event.path}: ${event.detail}`]
+    case 'old-files-removed':
+      return ['info', `removed ${event.count} old log(s) and result(s), ${formatSize(event.bytes)}`]
+    case 'old-files-stay':
+      return ['warn', `old logs and results cannot be removed: ${event.detail}`]
     case 'leftovers-ended':
       return ['warn', `ended ${event.count} process(es) that the run left behind`]
     case 'stopped':

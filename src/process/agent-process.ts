@@ -19,7 +19,14 @@ import {
 } from './process-tree.ts'
 
 /** Why a run was ended by us. `lingering`: the CLI had said its turn was over and did not exit. */
-export type EndedBy = 'timeout' | 'stalled' | 'cancelled' | 'shutdown' | 'lease-lost' | 'lingering'
+export type EndedBy =
+  | 'timeout'
+  | 'stalled'
+  | 'output-limit'
+  | 'cancelled'
+  | 'shutdown'
+  | 'lease-lost'
+  | 'lingering'
 
 /** How a process ended. */
 export type ProcessEnd =
@@ -104,7 +111,7 @@ export class AgentProcess {
 
   /**
    * Ends the run with its whole tree. The first reason stays; a second call kills at once. A run that ended by itself keeps its
-   * end, and one whose turn is over is not taken back by a shutdown: it would be done again.
+   * end, and one whose turn is over is not taken back by a shutdown or by what it prints after it: it would be done again.
    */
   end(why: EndedBy): void {
     if (this.#ending.signal.aborted || this.#exited) {
@@ -112,7 +119,8 @@ export class AgentProcess {
       return
     }
     this.#stopTimers()
-    this.#endedBy = this.#turnOver && why === 'shutdown' ? 'lingering' : why
+    const isDone = this.#turnOver && (why === 'shutdown' || why === 'output-limit')
+    this.#endedBy = isDone ? 'lingering' : why
     this.#ending.abort()
   }
 

@@ -1,12 +1,11 @@
 import { formatDuration } from '../base/duration.ts'
-import { cutBytes } from '../base/text.ts'
+import { formatSize } from '../base/size.ts'
+import { cutBytes, endBytes } from '../base/text.ts'
 import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
 import type { ProcessEnd } from './agent-process.ts'
 import type { Reading } from './output-reader.ts'
 import type { Profile, ToldError } from './profile.ts'
 
-/** The largest result that is kept in the record, in bytes of UTF-8; the log file has all of it. */
-const MAX_RESULT_BYTES = 1024 * 1024
 const MAX_DETAIL_BYTES = 4096
 /** Of which the sentence takes this much at most; the rest is for the end of what it printed. */
 const MAX_SENTENCE_BYTES = 2048
@@ -25,7 +24,7 @@ export function classify(
   profile: Profile,
   end: ProcessEnd,
   reading: Reading,
-  limits: { wallMs: number; stallMs: number },
+  limits: { wallMs: number; stallMs: number; outputBytes: number },
 ): Outcome {
   if (end.kind === 'not-started') return notStarted(profile, end)
   const facts = factsOf(end, reading)
@@ -44,6 +43,11 @@ export function classify(
       return failed(
         'stalled',
         `The run was silent for longer than ${formatDuration(limits.stallMs)} and was ended`,
+      )
+    case 'output-limit':
+      return failed(
+        'output-limit',
+        `The run printed more than ${formatSize(limits.outputBytes)} and was ended (--output-limit)`,
       )
     case 'cancelled':
       return { kind: 'cancelled', facts }
@@ -75,14 +79,23 @@ function judge(
   if (report.ended?.ok === false) return failed('exit', `${profile.id} said that its turn failed`)
   if (profile.terminalEvent && report.ended === null) {
     const reason = stderrReason(profile, reading) ?? 'no-final-answer'
-    return failed(reason, `${profile.id} exited with 0 without saying that its turn was over`)
+    return failed(
+      reason,
+      `${profile.id} exited with 0 without saying that its turn was over${unread(reading)}`,
+    )
   }
   const isPlain = profile.parseLine === null
   const answer = (isPlain ? plain.text : (report.final ?? report.lastMessage ?? '')).trim()
-  if (answer === '') return failed('no-final-answer', `${profile.id} exited with 0 without a final answer`)
+  if (answer === '')
+    return failed('no-final-answer', `${profile.id} exited with 0 without a final answer${unread(reading)}`)
   // Of plain output the end is the answer; what comes before is how it got there.
-  const { text, cut } = (isPlain ? endBytes : cutBytes)(answer, MAX_RESULT_BYTES)
-  return { kind: 'completed', result: text, truncated: cut || plain.cut, facts }
+  if (isPlain) return { kind: 'completed', result: answer, part: 'end', truncated: plain.cut, facts }
+  return { kind: 'completed', result: answer, truncated: false, facts }
+}
+
+/** What was looked for may have stood in a line that was too long to be read. */
+function unread({ unreadLines }: Reading): string {
+  return unreadLines > 0 ? `; lines that were too long to be read: ${unreadLines}` : ''
 }
 
 /** Why a CLI gave up before it printed events. After a terminal event anything on stderr is talk. */
@@ -131,14 +144,4 @@ function detailOf(sentence: string, printed: string): string {
   // The cause stands at the end.
   const end = endBytes(printed, MAX_DETAIL_BYTES - Buffer.byteLength(text) - 2)
   return `${text}\n\n${end.text}`
-}
-
-/** The last `maxBytes` bytes of a text at most, never from inside a character. */
-function endBytes(text: string, maxBytes: number): { text: string; cut: boolean } {
-  const bytes = Buffer.from(text)
-  if (bytes.length <= maxBytes) return { text, cut: false }
-  let start = bytes.length - maxBytes
-  // A continuation byte is 10xxxxxx: step on to the next character.
-  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1
-  return { text: bytes.subarray(start).toString('utf8'), cut: true }
 }

@@ -14,6 +14,8 @@ export interface Reading {
   /** The whole of stdout when the CLI has no events, at most its last MiB. */
   readonly plain: { readonly text: string; readonly cut: boolean }
   readonly stderr: string
+  /** How many lines were too long to be read as events. */
+  readonly unreadLines: number
 }
 
 /** Turns the output of a run into events, into readable lines, and into what is known at its end. */
@@ -28,6 +30,7 @@ export class OutputReader {
   readonly #plain = answerTail()
   readonly #stderrTail = new StderrTail()
   #report: RunReport = EMPTY_REPORT
+  #unreadLines = 0
   /** Whether what was taken shows that the work goes on. */
   #lives = false
 
@@ -62,7 +65,8 @@ export class OutputReader {
     for (const line of this.#stdout.end()) this.#take('stdout', line)
     for (const line of this.#stderr.end()) this.#take('stderr', line)
     const { text, cut } = this.#plain
-    return { report: this.#report, plain: { text, cut }, stderr: this.#stderrTail.text }
+    const stderr = this.#stderrTail.text
+    return { report: this.#report, plain: { text, cut }, stderr, unreadLines: this.#unreadLines }
   }
 
   #take(stream: 'stdout' | 'stderr', line: Line): void {
@@ -87,6 +91,7 @@ export class OutputReader {
   /** Half an event cannot be read, but it shows that the work goes on. */
   #takeCut(): void {
     this.#lives = true
+    this.#unreadLines += 1
     this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
   }
 

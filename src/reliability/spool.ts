@@ -7,8 +7,9 @@ import type { Emit } from '../domain/worker-event.ts'
 
 /** A write that takes longer keeps its result on disk meanwhile. */
 const PATIENCE_MS = 1000
-/** How many results that nobody took are kept, the newest ones. */
+/** How many results that nobody took are kept, the newest ones, and how much they take on the disk. */
 const KEPT = 100
+const KEPT_BYTES = 256 * 1024 * 1024
 /** What a killed worker left half written; no write takes so long. */
 const STALE_MS = 60_000
 
@@ -107,7 +108,7 @@ export class Spool {
     try {
       await makeFolder(folder)
       await rename(from, path)
-      await removeOldest(folder, KEPT)
+      await removeOldest(folder)
       this.#emit({ type: 'result-kept', why, path })
     } catch (error) {
       this.#emit({ type: 'spool-failed', path: from, detail: messageOf(error) })
@@ -192,15 +193,18 @@ async function removeStale(path: string): Promise<void> {
   if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true }).catch(() => undefined)
 }
 
-async function removeOldest(folder: string, most: number): Promise<void> {
-  const names = await namesIn(folder)
-  if (names.length <= most) return
-  const ages = await Promise.all(
-    names.map(async (name) => {
+async function removeOldest(folder: string): Promise<void> {
+  const found = await Promise.all(
+    (await namesIn(folder)).map(async (name) => {
       const path = join(folder, basename(name))
-      return { path, at: (await stat(path).catch(() => null))?.mtimeMs ?? 0 }
+      const { mtimeMs = 0, size = 0 } = (await stat(path).catch(() => null)) ?? {}
+      return { path, mtimeMs, size }
     }),
   )
-  ages.sort((a, b) => a.at - b.at)
-  for (const { path } of ages.slice(0, names.length - most)) await rm(path, { force: true })
+  let bytes = 0
+  for (const [index, { path, size }] of found.sort((a, b) => b.mtimeMs - a.mtimeMs).entries()) {
+    bytes += size
+    // The newest is the one that this is about.
+    if (index > 0 && (index >= KEPT || bytes > KEPT_BYTES)) await rm(path, { force: true })
+  }
 }

@@ -86,25 +86,29 @@ export async function waitForMessage(
   }
 }
 
-/**
- * Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. `gone`: it was in
- * flight no more. `duplicate`: a message with this id, which is remembered, was handled before.
- */
+/** `gone`: the message was in flight no more. `duplicate`: one with its id, which is remembered, was handled before. */
+export interface Acknowledged {
+  readonly kind: 'ok' | 'gone' | 'duplicate'
+  /** How many older notes had to go, as too many wait. */
+  readonly forgotten: number
+}
+
+/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. */
 export async function acknowledgeMessage(
   lease: Lease,
   { digest }: Claimed,
   end: { note?: string; reply?: { to: Id; raw: string }; messageId?: Id } = {},
-): Promise<'ok' | 'gone' | 'duplicate'> {
+): Promise<Acknowledged> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox, agent.handled]
-  const [kind] = await runLeased(lease, acknowledgeScript, keys, [
+  const [kind, forgotten] = await runLeased(lease, acknowledgeScript, keys, [
     digest,
     end.note ?? '',
     end.reply?.raw ?? '',
     end.messageId ?? '',
   ])
-  return kind as 'ok' | 'gone' | 'duplicate'
+  return { kind: kind as Acknowledged['kind'], forgotten: Number(forgotten ?? 0) }
 }
 
 /** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */

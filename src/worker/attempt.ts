@@ -7,7 +7,7 @@ import { type Id, newId } from '../domain/ids.ts'
 import { decodeMessage, type Message } from '../domain/message.ts'
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
-import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
+import { type FittedPrompt, fitPrompt, keptNote } from '../domain/prompt.ts'
 import { isInHand, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { RunEnd } from '../reliability/circuit.ts'
@@ -144,15 +144,16 @@ async function answer(
   const { from, id } = message
   const end = {
     ...remembered(message, tools),
-    ...(route.kind === 'note' && { note: route.text }),
+    ...(route.kind === 'note' && { note: keptNote(route.text) }),
     ...(route.kind === 'answer' && { reply: replyTo(message, route.body, lease.agentId) }),
   }
-  const was = await write(() => acknowledgeMessage(lease, claimed, end))
+  const { kind: was, forgotten } = await write(() => acknowledgeMessage(lease, claimed, end))
   if (was === 'duplicate') emit({ type: 'message-duplicate', kind, from, messageId: id })
   else if (route.kind === 'note') emit({ type: 'message-noted', kind, from })
   else if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
   // Whoever takes up what is in flight may have answered it already.
   else if (route.kind === 'answer' && was === 'ok') emit({ type: 'message-answered', kind, to: from })
+  if (forgotten > 0) emit({ type: 'message-forgotten', count: forgotten })
   return was
 }
 

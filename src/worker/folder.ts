@@ -31,13 +31,13 @@ export function linkLog(townRoot: string, agentName: string, logPath: string): v
 }
 
 /**
- * Makes the log file of an agent young, where there is one: `tt recover` judges by its time then, not by the heartbeat, and takes
- * the agent for dead after 120 s.
+ * Makes a log file young, that of an agent or of a task, where there is one: `tt recover` judges an agent by its time then, not by
+ * the heartbeat, and takes it for dead after 120 s.
  */
-export function touchLog(townRoot: string, agentName: string): void {
+export function touchLog(townRoot: string, name: string): void {
   const now = new Date()
   try {
-    utimesSync(join(townRoot, '.tt', 'logs', `${agentName}.log`), now, now)
+    utimesSync(join(townRoot, '.tt', 'logs', `${name}.log`), now, now)
   } catch {
     // There is none, or it is not ours to touch: then the heartbeat counts, or nothing can be done.
   }

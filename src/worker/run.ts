@@ -20,6 +20,7 @@ import { appendOutput } from '../store/output.ts'
 import type { Job } from './attempt.ts'
 import type { EndWhy } from './control.ts'
 import { linkLog, makeFolders, touchLog } from './folder.ts'
+import { boundResult } from './result-file.ts'
 import { Transcript } from './transcript.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -42,7 +43,13 @@ export interface RunnerOptions {
   readonly passEnv: readonly string[]
   /** Stops the tree of the run while the agent is paused; null: it goes on. */
   readonly pauseSignal: 'SIGSTOP' | 'SIGTSTP' | null
-  readonly limits: { readonly wallMs: number; readonly stallMs: number; readonly killGraceMs: number }
+  readonly limits: {
+    readonly wallMs: number
+    readonly stallMs: number
+    readonly killGraceMs: number
+    /** How much a run may print, in bytes; 0 = no limit. */
+    readonly outputBytes: number
+  }
   /** Takes the secrets out of whatever a run says. */
   readonly redactor: Redactor
   readonly emit: Emit
@@ -57,8 +64,8 @@ export interface Runner {
   setPaused(paused: boolean): void
   /** Shows a sign of life outside of Redis as well, for `tt recover`. */
   signOfLife(): void
-  /** True while a run is in hand. */
-  isBusy(): boolean
+  /** The task whose run is in hand; null between two. */
+  inHand(): Id | null
   /** Kills what runs now at once, for a daemon that exits this moment. */
   kill(): void
   /** Where the output of a task is kept on this machine; undefined when there is none, or it could not be written. */
@@ -70,29 +77,36 @@ export function createRunner(options: RunnerOptions): Runner {
   const { profile, townRoot, pauseSignal, lease } = options
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
   const logFile = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
+  const logPath = (taskId: Id) => (existsSync(logFile(taskId)) ? logFile(taskId) : undefined)
   let current: AgentProcess | null = null
-  let busy = false
+  let inHand: Id | null = null
   const onStart = (child: AgentProcess) => {
     current = child
   }
   return {
     inspect: () => inspect(options, cwd),
     async run(job) {
-      busy = true
+      inHand = job.taskId
       try {
         const outcome = await runJob(job, options, { cwd, logPath: logFile(job.taskId), onStart })
-        return redactOutcome(outcome, (text) => options.redactor.text(text))
+        const clean = redactOutcome(outcome, (text) => options.redactor.text(text))
+        const resultPath = join(townRoot, '.tt', 'tasks', `${job.taskId}.result.md`)
+        return await boundResult(clean, { resultPath, logPath: logPath(job.taskId), emit: options.emit })
       } finally {
-        busy = false
+        inHand = null
       }
     },
     setPaused: (paused) => {
       if (pauseSignal !== null) current?.setPaused(paused ? pauseSignal : null)
     },
-    signOfLife: () => touchLog(townRoot, lease.agentName),
-    isBusy: () => busy,
+    signOfLife() {
+      touchLog(townRoot, lease.agentName)
+      // The name of the agent may be a file of `tt spawn`; whoever removes old logs looks at this one.
+      if (inHand) touchLog(townRoot, inHand)
+    },
+    inHand: () => inHand,
     kill: () => current?.kill(),
-    logPath: (taskId) => (existsSync(logFile(taskId)) ? logFile(taskId) : undefined),
+    logPath,
   }
 }
 
@@ -162,6 +176,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
   await endEarlierRun(taskId, options)
   const transcript = new Transcript({
     path: logPath,
+    maxBytes: limits.outputBytes,
     send: (text) => appendOutput(lease.redis, lease.agent.output, taskId, text),
     emit,
     taskId,
@@ -174,7 +189,9 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
     redact: (text) => redactor.text(text),
   })
   const streams = { stdout: redactor.stream(), stderr: redactor.stream() }
+  const counted = counter(limits.outputBytes, () => child.end('output-limit'))
   const take = (stream: 'stdout' | 'stderr', clean: Uint8Array, chunk = clean) => {
+    counted(chunk.length)
     // Events are read as they are: the reader takes the secrets out of their texts.
     reader.push(stream, stream === 'stdout' && profile.parseLine !== null ? chunk : clean)
     return clean.length > 0 ? transcript.raw(clean) : undefined
@@ -204,7 +221,17 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
   await transcript.close()
   if (end.kind === 'exited' && end.leftovers > 0)
     emit({ type: 'leftovers-ended', taskId, count: end.leftovers })
-  return classify(profile, end, reading, { wallMs, stallMs: limits.stallMs })
+  return classify(profile, end, reading, { ...limits, wallMs })
+}
+
+/** Counts up to `limit` and tells once when it is exceeded; 0 = never. */
+function counter(limit: number, onExceeded: () => void): (count: number) => void {
+  let left = limit === 0 ? Number.POSITIVE_INFINITY : limit
+  return (count) => {
+    const before = left
+    left -= count
+    if (before >= 0 && left < 0) onExceeded()
+  }
 }
 
 /** A worker that was killed left its run behind; the same task is not run twice at the same time. */

@@ -1,11 +1,8 @@
-import { createWriteStream, type WriteStream } from 'node:fs'
-import { dirname } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
 import { cutBytes } from '../base/text.ts'
-import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
-import { makeFolders } from './folder.ts'
+import { LogFile } from './log-file.ts'
 
 /** The readable output waits so long for more before it is sent: people do not see the difference, Redis does. */
 const GATHER_MS = 100
@@ -17,6 +14,8 @@ const PARTING_MS = 2000
 
 export interface TranscriptOptions {
   readonly path: string
+  /** The longest log file, in bytes; 0 = no limit. */
+  readonly maxBytes: number
   /** Sends a piece of readable text, whole lines. */
   readonly send: (text: string) => Promise<void>
   readonly emit: Emit
@@ -29,7 +28,7 @@ export interface TranscriptOptions {
  */
 export class Transcript {
   readonly #options: TranscriptOptions
-  readonly #file: WriteStream | null
+  readonly #file: LogFile
   #lines: string[] = []
   #waiting = 0
   #left = 0
@@ -39,23 +38,15 @@ export class Transcript {
 
   constructor(options: TranscriptOptions) {
     this.#options = options
-    this.#file = this.#open(options.path)
+    const { path, maxBytes, emit } = options
+    const onFailed = (detail: string) => emit({ type: 'log-file-failed', path, detail })
+    this.#file = new LogFile({ path, maxBytes, onFailed })
     this.#sending = this.#send()
   }
 
   /** Writes to the file. The promise, when there is one, settles when the file can take more. */
   raw(chunk: Uint8Array): Promise<void> | undefined {
-    if (!this.#file || this.#file.destroyed || this.#file.write(chunk)) return undefined
-    const file = this.#file
-    return new Promise((resolve) => {
-      const done = () => {
-        file.off('drain', done)
-        file.off('close', done)
-        resolve()
-      }
-      file.once('drain', done)
-      file.once('close', done)
-    })
+    return this.#file.write(chunk)
   }
 
   /** Adds readable text, one or more lines. */
@@ -83,22 +74,7 @@ export class Transcript {
     // Nothing more is sent after the end of the run; the file has it.
     this.#lines = []
     this.#left = 0
-    const file = this.#file
-    if (file && !file.destroyed) await new Promise<void>((resolve) => file.end(() => resolve()))
-  }
-
-  #open(path: string): WriteStream | null {
-    const failed = (error: unknown) =>
-      this.#options.emit({ type: 'log-file-failed', path, detail: messageOf(error) })
-    try {
-      makeFolders(dirname(dirname(path)), dirname(path))
-    } catch (error) {
-      failed(error)
-      return null
-    }
-    const file = createWriteStream(path, { flags: 'a', mode: 0o640 })
-    file.on('error', failed)
-    return file
+    await this.#file.close()
   }
 
   async #send(): Promise<void> {

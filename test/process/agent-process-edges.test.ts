@@ -46,7 +46,7 @@ describe('a folder that cannot be entered', () => {
       if (what === 'a link to itself') await symlink(path, path)
       const end = await rig.start(sh('exit 0'), { cwd: path }).result
       expect(end).toEqual({ kind: 'not-started', code: 'ENOTDIR', message: `There is no folder ${path}` })
-      const limits = { wallMs: 1, stallMs: 1 }
+      const limits = { wallMs: 1, stallMs: 1, outputBytes: 0 }
       expect(classify(plain, end, readerOf(plain).finish(), limits)).toMatchObject({
         kind: 'held',
         reason: 'config',
@@ -94,7 +94,9 @@ describe('the prompt file', () => {
   it('is no missing program when it cannot be written', async () => {
     const path = join(rig.current.folder, 'no', 'prompt.md')
     const end = await rig.start({ ...sh('exit 0'), promptFile: { path, text: 'x' } }).result
-    expect(classify(plain, end, readerOf(plain).finish(), { wallMs: 1, stallMs: 1 })).toMatchObject({
+    expect(
+      classify(plain, end, readerOf(plain).finish(), { wallMs: 1, stallMs: 1, outputBytes: 0 }),
+    ).toMatchObject({
       kind: 'held',
       reason: 'config',
       detail: expect.stringMatching(

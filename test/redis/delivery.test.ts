@@ -132,7 +132,7 @@ describe('exactly once', () => {
       const came = []
       for (const text of ['one', 'two']) {
         await here.redis.rpush(lease.agent.inbox, `${messageId} ${text}`)
-        came.push(await acknowledgeMessage(lease, await claimed(lease), { ...end, messageId }))
+        came.push((await acknowledgeMessage(lease, await claimed(lease), { ...end, messageId })).kind)
       }
       return came
     }

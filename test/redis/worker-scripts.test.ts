@@ -9,9 +9,10 @@ import {
   registerAgent,
   setAgentState,
 } from '../../src/store/agents.ts'
+import { listDeadLetters } from '../../src/store/dead-letters.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { acknowledgeMessage, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
-import { pulse } from '../../src/store/lease.ts'
+import { type Lease, pulse } from '../../src/store/lease.ts'
 import { assignTask, getTask, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
@@ -302,6 +303,59 @@ describe('the way of a task', () => {
     await settleTask(lease, settlement(digest, taskId, { notesUsed: 1 }))
     expect(await here.redis.lrange(lease.agent.notes, 0, -1)).toEqual(['came later'])
   })
+})
+
+describe('what has no end of its own', () => {
+  it('keeps the newest 1000 notes, and tells how many went', async () => {
+    const lease = await register()
+    await here.redis.rpush(lease.agent.notes, ...Array.from({ length: 1001 }, (_, index) => `old ${index}`))
+    await here.redis.lpush(lease.agent.inbox, 'info')
+    expect(await acknowledgeMessage(lease, await claimed(lease), { note: 'new' })).toEqual({
+      kind: 'ok',
+      forgotten: 2,
+    })
+    const notes = await here.redis.lrange(lease.agent.notes, 0, -1)
+    expect([notes.length, notes[0], notes.at(-1)]).toEqual([1000, 'old 2', 'new'])
+    await here.redis.lpush(lease.agent.inbox, 'info')
+    expect(await acknowledgeMessage(lease, await claimed(lease))).toEqual({ kind: 'ok', forgotten: 0 })
+  })
+
+  it('keeps 10,000 dead letters', async () => {
+    const lease = await register()
+    const letters = here.redis.pipeline()
+    for (let count = 0; count < 10_200; count += 1) letters.xadd(here.town.deadLetters, '*', 'message', 'x')
+    await letters.exec()
+    await putAside(lease, 'newest')
+    // The server drops whole nodes of a hundred.
+    expect(await here.redis.xlen(here.town.deadLetters)).toBeLessThanOrEqual(10_100)
+    expect((await listDeadLetters(here.redis, here.town, 1))[0]).toMatchObject({ message: 'newest' })
+  })
+
+  it('lets no more than 64 MiB of dead letters stand in Redis: the oldest go', async () => {
+    const lease = await register()
+    const big = 'x'.repeat(10_000_000)
+    await putAside(lease, 'first')
+    for (let count = 1; count <= 8; count += 1) await putAside(lease, `${count}${big}`)
+    const size = await here.redis.memory('USAGE', here.town.deadLetters, 'SAMPLES', 0)
+    expect(size).toBeLessThanOrEqual(64 * 1024 * 1024)
+    const left = await listDeadLetters(here.redis, here.town)
+    expect(left.map(({ message }) => message[0]).join('')).toBe('345678')
+  })
+
+  it('keeps the newest dead letter whole, whatever its size', async () => {
+    const lease = await register()
+    await putAside(lease, 'first')
+    const huge = 'x'.repeat(70_000_000)
+    await putAside(lease, huge)
+    const left = await listDeadLetters(here.redis, here.town)
+    expect(left.map(({ message }) => message.length)).toEqual([huge.length])
+  })
+
+  async function putAside(lease: Lease, text: string): Promise<void> {
+    await here.redis.lpush(lease.agent.inbox, text)
+    const why = { reason: 'bad-task', detail: 'unreadable' } as const
+    expect(await putAsideMessage(lease, await claimed(lease), why)).not.toBeNull()
+  }
 })
 
 describe('fencing', () => {

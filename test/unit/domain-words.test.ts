@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { asWorkerError, messageOf, WorkerError } from '../../src/domain/errors.ts'
 import { decodeEvent } from '../../src/domain/event.ts'
 import { REASONS } from '../../src/domain/outcome.ts'
-import { composePrompt, fitPrompt, type PromptParts } from '../../src/domain/prompt.ts'
+import { composePrompt, fitPrompt, keptNote, type PromptParts } from '../../src/domain/prompt.ts'
 
 const BARE: PromptParts = { description: 'Fix the bug', tags: [], notes: [] }
 
@@ -47,6 +47,23 @@ describe('composePrompt', () => {
         expect(composePrompt({ description, tags, notes }).endsWith(description)).toBe(true)
       }),
     )
+  })
+})
+
+describe('keptNote', () => {
+  it.each([
+    ['fits', 'news'],
+    ['just fits', 'x'.repeat(32 * 1024)],
+  ])('keeps a message that %s as it is', (_, note) => {
+    expect(keptNote(note)).toBe(note)
+  })
+
+  it('cuts a long one to what a prompt tells of it', () => {
+    const kept = keptNote('ü'.repeat(5_000_000))
+    expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(32 * 1024)
+    expect(kept).toMatch(/^ü+ \[… cut: this message has 10000000 bytes\]$/)
+    const parts = { description: 'x', tags: [], notes: [kept] }
+    expect(fitPrompt(parts, Number.POSITIVE_INFINITY).prompt).toContain(`- ${kept}\n`)
   })
 })
 

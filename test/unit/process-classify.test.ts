@@ -27,7 +27,7 @@ const PROFILE: Profile = {
   exitGraceMs: 1000,
 }
 const PLAIN: Profile = { ...PROFILE, parseLine: null, terminalEvent: false }
-const LIMITS = { wallMs: 3_600_000, stallMs: 900_000 }
+const LIMITS = { wallMs: 3_600_000, stallMs: 900_000, outputBytes: 256_000_000 }
 
 const exit = (more: Partial<Extract<ProcessEnd, { kind: 'exited' }>> = {}): ProcessEnd => ({
   kind: 'exited',
@@ -42,6 +42,7 @@ const read = (report: Partial<RunReport> = {}, more: Partial<Reading> = {}): Rea
   report: { ...EMPTY_REPORT, ...report },
   plain: { text: '', cut: false },
   stderr: '',
+  unreadLines: 0,
   ...more,
 })
 const DONE = { final: 'The answer', ended: { ok: true } }
@@ -52,6 +53,7 @@ describe('a run that we ended', () => {
   it.each<[EndedBy, object]>([
     ['timeout', { kind: 'failed', reason: 'timeout', detail: expect.stringContaining('1h00m') }],
     ['stalled', { kind: 'failed', reason: 'stalled', detail: expect.stringContaining('15m00s') }],
+    ['output-limit', { kind: 'failed', reason: 'output-limit', detail: expect.stringContaining('256 MB') }],
     ['cancelled', { kind: 'cancelled' }],
     ['shutdown', { kind: 'released', reason: 'shutdown', facts: { sessionId: 's-1' } }],
     ['lease-lost', { kind: 'released', reason: 'lease-lost', facts: { sessionId: 's-1' } }],
@@ -175,26 +177,27 @@ describe('a run that ended by itself', () => {
 })
 
 describe('how much is told', () => {
-  it('cuts a result at a character', () => {
-    const made = outcome(exit(), read({ ...DONE, final: `x${'ä'.repeat(600_000)}` }))
-    if (made.kind !== 'completed') throw new Error(made.kind)
-    expect(made.truncated).toBe(true)
-    expect(Buffer.byteLength(made.result)).toBe(1024 * 1024 - 1)
-    expect(made.result).not.toContain('\uFFFD')
-  })
-
   it('says that a plain answer lost its beginning', () => {
     const reading = read({}, { plain: { text: 'the end', cut: true } })
-    expect(outcome(exit(), reading, PLAIN)).toMatchObject({ truncated: true, result: 'the end' })
+    expect(outcome(exit(), reading, PLAIN)).toMatchObject({ truncated: true, part: 'end', result: 'the end' })
   })
 
-  it('keeps the end of a long plain answer', () => {
-    const reading = read({}, { plain: { text: `${'ä'.repeat(700_000)}END`, cut: false } })
-    const made = outcome(exit(), reading, PLAIN)
-    if (made.kind !== 'completed') throw new Error(made.kind)
-    expect(made.result.endsWith('END')).toBe(true)
-    expect(made.truncated).toBe(true)
-    expect(made.result).not.toContain('\uFFFD')
+  it('gives a long answer whole, with the part that counts', () => {
+    const text = 'ä'.repeat(600_000)
+    const plain = read({}, { plain: { text, cut: false } })
+    expect(outcome(exit(), plain, PLAIN)).toMatchObject({ result: text, truncated: false, part: 'end' })
+    const told = outcome(exit(), read({ ...DONE, final: text }))
+    expect(told).toMatchObject({ result: text, truncated: false })
+    expect(told).not.toHaveProperty('part')
+  })
+
+  it.each([
+    ['no end of the turn', {}],
+    ['no answer', { ended: { ok: true } }],
+  ])('says with %s that lines were too long to be read', (_, report) => {
+    const { detail } = outcome(exit(), read(report, { unreadLines: 2 })) as { detail: string }
+    expect(detail).toMatch(/; lines that were too long to be read: 2$/)
+    expect(outcome(exit(), read(report))).not.toMatchObject({ detail: expect.stringContaining('too long') })
   })
 
   it('keeps the sentence and the end of stderr in 4 KiB', () => {
@@ -224,7 +227,17 @@ it('always gives an outcome, whatever happened', () => {
       exitCode: orNull(fc.integer({ min: 0, max: 255 })),
       signal: orNull(fc.constantFrom<NodeJS.Signals>('SIGTERM', 'SIGKILL', 'SIGSEGV')),
       endedBy: orNull(
-        fc.constantFrom<EndedBy>('timeout', 'stalled', 'cancelled', 'shutdown', 'lease-lost', 'lingering'),
+        fc.constantFrom<EndedBy>(
+          ...([
+            'timeout',
+            'stalled',
+            'output-limit',
+            'cancelled',
+            'shutdown',
+            'lease-lost',
+            'lingering',
+          ] as const),
+        ),
       ),
       durationMs: fc.nat(),
       leftovers: fc.nat(),
@@ -243,6 +256,7 @@ it('always gives an outcome, whatever happened', () => {
     }),
     plain: fc.record({ text, cut: fc.boolean() }),
     stderr: text,
+    unreadLines: fc.nat(),
   })
   fc.assert(
     fc.property(ends, readings, fc.constantFrom(PROFILE, PLAIN), (end, reading, profile) => {

@@ -99,11 +99,13 @@ describe('a CLI with events', () => {
   it('does not read a line of more than 4 Mi characters, says so, and goes on', () => {
     const { reader, shown, say } = readerOf(parseLine)
     const chunk = Buffer.alloc(1024 * 1024, 'x')
-    for (let i = 0; i < 6; i += 1) reader.push('stdout', chunk)
+    for (let i = 0; i < 20; i += 1) reader.push('stdout', chunk)
     reader.push('stdout', Buffer.from('\n'))
-    say({ type: 'final', text: 'done' })
+    say({ type: 'final', text: 'done' }, { type: 'end', ok: true })
     expect(shown.filter((text) => text.includes('was not read'))).toHaveLength(1)
-    expect(reader.finish().report.final).toBe('done')
+    const { report, unreadLines } = reader.finish()
+    expect(report).toMatchObject({ final: 'done', ended: { ok: true } })
+    expect(unreadLines).toBe(1)
   })
 
   it('shows an answer that was not said before, and does not repeat one that was', () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -127,6 +127,24 @@ describe('what lies in the spool', () => {
     expect(left).toHaveLength(100)
     const ages = await Promise.all(left.map(async (name) => (await stat(join(root, 'kept', name))).mtimeMs))
     expect(Math.min(...ages)).toBe(4 * 86_400_000)
+  })
+
+  it('is bounded in bytes as well, but for the newest', async () => {
+    const huge = async (day: number, megabytes = 100) => {
+      const kept = result()
+      await spool.during(kept, away).catch(() => undefined)
+      const file = path(`${kept.taskId}-${kept.startId}.json`)
+      // A hole takes no room on the disk of the test.
+      await truncate(file, megabytes << 20)
+      await utimes(file, day * 86_400, day * 86_400)
+      await spool.keep(kept, 'gone')
+      return `${agentId}-${kept.taskId}-${kept.startId}.gone.json`
+    }
+    const names: string[] = []
+    for (let day = 1; day <= 4; day += 1) names.push(await huge(day))
+    expect((await files('kept')).sort()).toEqual(names.slice(2).sort())
+    const newest = await huge(5, 300)
+    expect(await files('kept')).toEqual([newest])
   })
 
   it('is told when it cannot be set aside', async () => {

@@ -32,6 +32,7 @@ function open({
   const events: WorkerEvent[] = []
   const transcript = new Transcript({
     path,
+    maxBytes: 0,
     taskId: 'task-1',
     emit: (event) => void events.push(event),
     send: async (text) => {
@@ -208,6 +209,7 @@ describe('the readable side of a transcript', () => {
     const events: WorkerEvent[] = []
     const transcript = new Transcript({
       path: join(folder, 'task.log'),
+      maxBytes: 0,
       taskId: 'task-1',
       emit: (event) => void events.push(event),
       send: () => Promise.reject(new Error('no Redis')),

@@ -46,7 +46,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     drainMs: settings.drainTimeout,
     onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, loggers)),
     onFirst: () => {
-      if (pretty && [...runners].some((runner) => runner.isBusy()))
+      if (pretty && [...runners].some((runner) => runner.inHand() !== null))
         terminal.note(
           `Again (Ctrl-C) ends the run in hand now and gives its task back; it may take up to ${formatDuration(settings.drainTimeout)} else.`,
         )

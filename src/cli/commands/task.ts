@@ -40,9 +40,8 @@ function taskLines(terminal: Terminal, found: Task, agentName: string | undefine
     ],
   )
   const texts: [string, string][] = [['Task', found.description]]
-  if (found.result !== undefined) {
-    texts.push([found.resultTruncated ? 'Result (cut; the log file has all of it)' : 'Result', found.result])
-  }
+  if (found.result !== undefined)
+    texts.push([found.resultTruncated ? 'Result (cut)' : 'Result', found.result])
   return [
     ...lines,
     ...texts.flatMap(([title, text]) => [

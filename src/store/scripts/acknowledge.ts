@@ -1,6 +1,9 @@
 import { script } from '../script.ts'
 import { HANDLED, KEPT_SECONDS, NOW, TAKE } from './shared.ts'
 
+/** How many notes wait for a prompt, the newest ones. */
+const MOST_NOTES = 1000
+
 /**
  * Ends a claimed message that needs no run: keeps its text for the next prompt, or pushes the answer, or only drops it. A message whose id was
  * handled before is only dropped.
@@ -8,7 +11,7 @@ import { HANDLED, KEPT_SECONDS, NOW, TAKE } from './shared.ts'
  * KEYS: lease, in-flight, notes, reply inbox, handled
  * ARGV: token, digest of the message, note ('' = none), reply message ('' = none), id of the message
  *       ('' = it is not remembered)
- * Returns: {'lost'} | {'ok'} | {'gone'} | {'duplicate'}
+ * Returns: {'lost'} | {'ok', how many older notes had to go} | {'gone'} | {'duplicate'}
  */
 export const acknowledge = script(
   'acknowledge',
@@ -21,10 +24,12 @@ if not take(KEYS[2], ARGV[2]) then return {'gone'} end
 local _, now_ms = now()
 if is_handled(KEYS[5], ARGV[5], now_ms) then return {'duplicate'} end
 remember(KEYS[5], ARGV[5], now_ms)
+local over = 0
 if ARGV[3] ~= '' then
-  redis.call('RPUSH', KEYS[3], ARGV[3])
+  over = redis.call('RPUSH', KEYS[3], ARGV[3]) - ${MOST_NOTES}
+  if over > 0 then redis.call('LTRIM', KEYS[3], over, -1) end
   redis.call('EXPIRE', KEYS[3], ${KEPT_SECONDS})
 end
 if ARGV[4] ~= '' then redis.pcall('RPUSH', KEYS[4], ARGV[4]) end
-return {'ok'}`,
+return {'ok', math.max(over, 0)}`,
 )

@@ -106,14 +106,28 @@ local function title(word)
   return (string.gsub(word, '^%l', string.upper))
 end`
 
+/** How many dead letters are kept, and how much memory they take. */
+const MOST_DEAD_LETTERS = 10_000
+const DEAD_LETTER_BYTES = 64 * 1024 * 1024
+
 /**
  * bury(dead letters, agent id, agent name, reason, detail, raw, task id or nil) -> id: puts a message that cannot be used, or whose
- * task failed for good, aside with its text.
+ * task failed for good, aside with its text. Of too many, or of too much, the oldest go; the newest stays whatever its size. A server
+ * that does not tell the memory of a key bounds the number alone.
  */
 export const BURY = `
 local function bury(key, agent_id, agent, reason, detail, raw, task_id)
-  return redis.call('XADD', key, 'MAXLEN', '~', '10000', '*', 'agent_id', agent_id, 'agent', agent,
+  local id = redis.call('XADD', key, 'MAXLEN', '~', '${MOST_DEAD_LETTERS}', '*', 'agent_id', agent_id, 'agent', agent,
     'reason', reason, 'detail', detail, 'message', raw, 'task_id', task_id or '', 'timestamp', (now()))
+  local size = redis.pcall('MEMORY', 'USAGE', key, 'SAMPLES', '0')
+  local excess = type(size) == 'number' and size - ${DEAD_LETTER_BYTES} or 0
+  while excess > 0 do
+    local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+    if not oldest or oldest[1] == id then break end
+    redis.call('XDEL', key, oldest[1])
+    for _, text in ipairs(oldest[2]) do excess = excess - #text end
+  end
+  return id
 end`
 
 /** task_state(task): the state of an open record by today's words; a word of nobody counts as pending, as upstream reads it. */
