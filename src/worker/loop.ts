@@ -8,10 +8,10 @@ import type { Circuit, RunEnd } from '../reliability/circuit.ts'
 import { holdMs } from '../reliability/retry-policy.ts'
 import type { Claim, Claimed } from '../store/inbox.ts'
 import { replyErrorCode } from '../store/script.ts'
-import type { Handled } from './attempt.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Trouble } from './run.ts'
+import type { Handled } from './work.ts'
 
 const PAUSE_POLL_MS = 1000
 

@@ -17,11 +17,11 @@ import { findProgram } from '../process/which.ts'
 import type { HoldReason } from '../reliability/retry-policy.ts'
 import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
-import type { Job } from './attempt.ts'
 import type { EndWhy } from './control.ts'
 import { linkLog, makeFolders, touchLog } from './folder.ts'
 import { boundResult } from './result-file.ts'
 import { Transcript } from './transcript.ts'
+import type { Job } from './work.ts'
 
 const NOTHING = new Uint8Array(0)
 

@@ -1,8 +1,9 @@
 import type { KeptWhy, Spooled } from '../reliability/spool.ts'
 import { isPassing } from '../store/connection.ts'
 import { replyErrorCode } from '../store/script.ts'
-import { type AttemptTools, settleUnsettled } from './attempt.ts'
+import { settleUnsettled } from './settle.ts'
 import { decodeUnsettled } from './unsettled.ts'
+import type { AttemptTools } from './work.ts'
 
 /**
  * Settles what an earlier worker of this agent could not, before anything is claimed. A task that is not this agent's to settle any

@@ -13,9 +13,9 @@ import { claimMessage, waitForMessage } from '../store/inbox.ts'
 import { Forgotten, type Lease, LeaseLost, pulse } from '../store/lease.ts'
 import { lookAtPeers, recoverPeer } from '../store/peers.ts'
 import { getTask } from '../store/tasks.ts'
-import { type AttemptTools, answerAtOnce, handleMessage } from './attempt.ts'
 import { BacklogLook } from './backlog.ts'
 import type { Control } from './control.ts'
+import { answerAtOnce, handleMessage } from './handle.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
@@ -23,6 +23,7 @@ import { endOfLostRun } from './lost-run.ts'
 import type { MissionTools } from './mission.ts'
 import type { Trouble } from './run.ts'
 import { settleSpooled } from './settle-spooled.ts'
+import type { AttemptTools } from './work.ts'
 
 /** How long one wait for a message lasts; between two waits the urgent list, a pause and a stop are looked at. */
 const WAIT_SECONDS = 1

@@ -3,11 +3,11 @@ import { Bell } from '../../src/base/bell.ts'
 import type { WorkerEvent } from '../../src/domain/worker-event.ts'
 import { Circuit, type CircuitRules } from '../../src/reliability/circuit.ts'
 import type { Claim } from '../../src/store/inbox.ts'
-import type { Handled } from '../../src/worker/attempt.ts'
 import { Control } from '../../src/worker/control.ts'
 import { agentStateOf, Lifecycle, type Phase } from '../../src/worker/lifecycle.ts'
 import { type LoopTools, runLoop } from '../../src/worker/loop.ts'
 import type { Trouble } from '../../src/worker/run.ts'
+import type { Handled } from '../../src/worker/work.ts'
 
 const slept = vi.hoisted(() => [] as { ms: number; signal: AbortSignal | undefined }[])
 
