@@ -9,8 +9,9 @@ import { processTerminal } from './terminal.ts'
 import { explainUsage, PROGRAM, protectText, unprotect } from './usage.ts'
 import { VERSION } from './version.ts'
 
-// Whoever reads the output may go away (`| head`): that is no error of this program.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+process.stdout.on('error', endWithoutOutput)
+// What stands beside the output may be lost, on a full disk say: the work goes on.
+process.stderr.on('error', () => undefined)
 
 /** What yargs 18 can and its types do not know yet. */
 type YargsOfToday = Argv & { usageConfiguration(options: { 'hide-types': boolean }): Argv }
@@ -82,8 +83,10 @@ function exitCodeOfAbort(reason: unknown): number {
   return reason === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted
 }
 
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
+function endWithoutOutput({ code, message }: NodeJS.ErrnoException): void {
+  // Whoever reads the output may go away (`| head`): that is no error of this program.
+  if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return
+  process.exit(complain(`The output cannot be written: ${message}`, 'make room where it goes', EXIT.internal))
 }
 
 function report(error: WorkerError, argv: readonly string[]): number {

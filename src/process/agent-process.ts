@@ -106,7 +106,10 @@ export class AgentProcess {
   constructor(options: ProcessOptions) {
     this.#options = options
     this.#wallLeftMs = options.limits.wallMs
-    this.result = this.#run()
+    this.result = this.#run().finally(() => {
+      // Also where nothing was started: what is read late sets no timer that keeps the daemon from its end.
+      this.#exited = true
+    })
   }
 
   /**

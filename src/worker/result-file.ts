@@ -32,7 +32,8 @@ export async function boundResult(outcome: Outcome, places: Places): Promise<Out
 }
 
 function inLog({ logPath }: Places): string {
-  return logPath ? `all of it is in ${hostname()}:${logPath}` : 'the rest was not kept'
+  // Which may end early itself: at --output-limit, or on a full disk.
+  return logPath ? `the log file is ${hostname()}:${logPath}` : 'the rest was not kept'
 }
 
 async function inFile(result: string, places: Places): Promise<string> {

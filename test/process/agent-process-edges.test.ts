@@ -125,8 +125,24 @@ describe('a run whose surroundings fail it', () => {
     await until(() => census(rig.current).length === 0, 'the group is gone')
   })
 
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+
+  it('leaves no timer behind when nothing could be started', async () => {
+    for (const child of [
+      rig.start({ program: '/no/such/program' }),
+      rig.start(sh('exit 0'), { cwd: '/no' }),
+    ]) {
+      expect(await child.result).toMatchObject({ kind: 'not-started' })
+      const before = timers()
+      // As at the end of its output, and by whoever resumes the agent.
+      child.alive()
+      child.setPaused('SIGSTOP')
+      child.setPaused(null)
+      expect(timers()).toBeLessThanOrEqual(before)
+    }
+  })
+
   it('leaves no timer behind when the last line, which has no line end, ends the turn', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     const before = timers()
     const profile = { ...plain, parseLine: () => [{ type: 'end', ok: true }] } as Profile
     const child = rig.start(sh('printf last'), {

@@ -24,12 +24,16 @@ export interface Daemon {
   says(what: RegExp): Promise<void>
 }
 
-/** Starts the built program. */
+/** Starts the built program; by a line of shell, when there is one, that ends with `exec "$@"`. */
 export function startProgram(
   args: readonly string[],
-  options: { cwd: string; env?: object; input?: string },
+  options: { cwd: string; env?: object; input?: string; shell?: string },
 ): Daemon {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const { shell } = options
+  const [program = '', ...first] = shell
+    ? ['/bin/sh', '-c', shell, 'sh', process.execPath]
+    : [process.execPath]
+  const child = spawn(program, [...first, MAIN, ...args], {
     cwd: options.cwd,
     env: {
       PATH: process.env.PATH,

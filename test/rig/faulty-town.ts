@@ -23,25 +23,37 @@ export interface FaultyTown {
   behindProxy(...args: string[]): Promise<Daemon>
   /** Starts a worker whose event loop stands still for so long at each SIGUSR2. */
   blockable(ms: number, ...args: string[]): Promise<Daemon>
+  /** Starts a worker by a line of shell that ends with `exec "$@"`, and waits for nothing. */
+  byShell(shell: string, ...args: string[]): Daemon
 }
 
 const KEEPS_ALL = ['appendonly yes', 'appendfsync always']
 
 /** Makes towns for faults; what they open is closed by `onClose`. */
-export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void): () => Promise<FaultyTown> {
+export function useFaultyTown(
+  onClose: (close: () => Promise<unknown>) => void,
+): (options?: { table?: string }) => Promise<FaultyTown> {
   const scene = useScene(onClose)
-  return async () => {
+  return async (options = {}) => {
     let server = await startRedis({ config: KEEPS_ALL })
     onClose(() => server.close())
     const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
     onClose(() => proxy.close())
-    const { town, agents } = await scene({ env: { REDIS_URL: `redis://127.0.0.1:${server.port}` } })
-    const started = async (args: readonly string[], env: object) => {
-      const daemon = startProgram(args, { cwd: town.root, env: { ...agents.env, ...env } })
+    const { town, agents } = await scene({
+      ...options,
+      env: { REDIS_URL: `redis://127.0.0.1:${server.port}` },
+    })
+    const start = (args: readonly string[], env: object, shell?: string) => {
+      const options = { cwd: town.root, env: { ...agents.env, ...env }, ...(shell ? { shell } : {}) }
+      const daemon = startProgram(args, options)
       onClose(async () => {
         daemon.signal('SIGKILL')
         await daemon.exit
       })
+      return daemon
+    }
+    const started = async (args: readonly string[], env: object) => {
+      const daemon = start(args, env)
       await daemon.says(/starting -> (idle|paused|error)/)
       return daemon
     }
@@ -60,6 +72,8 @@ export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void):
         server = await startRedis({ config: KEEPS_ALL, dir: server.dir, port: server.port })
       },
       behindProxy: (...args) => started(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
+      byShell: (shell, ...args) =>
+        start(args, { REDIS_URL: `redis://127.0.0.1:${server.port}`, TINYTOWN_MAX_ATTEMPTS: '1' }, shell),
       blockable: (ms, ...args) =>
         started(args, {
           REDIS_URL: `redis://127.0.0.1:${server.port}`,

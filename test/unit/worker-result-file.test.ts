@@ -73,7 +73,7 @@ describe('a result that is too long for its record', () => {
       completed('the end', { part: 'end', truncated: true }),
     )
     expect(result).toBe(
-      `[… cut here: this is the end of what was printed; all of it is in ${hostname()}:${LOG}]\n\nthe end`,
+      `[… cut here: this is the end of what was printed; the log file is ${hostname()}:${LOG}]\n\nthe end`,
     )
     expect(truncated).toBe(true)
     expect(existsSync(resultPath)).toBe(false)
@@ -82,7 +82,7 @@ describe('a result that is too long for its record', () => {
   it('names the log file, and says why, when the file cannot be written', async () => {
     const prepare = (path: string) => writeFileSync(join(path, '..'), 'no folder')
     const { result, events, resultPath } = await bound(completed('x'.repeat(2_000_000)), { prepare })
-    expect(result.endsWith(`all of it is in ${hostname()}:${LOG}]`)).toBe(true)
+    expect(result.endsWith(`the log file is ${hostname()}:${LOG}]`)).toBe(true)
     expect(events).toEqual([
       { type: 'result-file-failed', path: resultPath, detail: expect.stringMatching(/^E[A-Z]+/) },
     ])
