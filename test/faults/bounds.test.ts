@@ -40,14 +40,14 @@ async function peakBytes(pid: number): Promise<number> {
 
 describe('a CLI that prints without end', () => {
   it.runIf(process.platform === 'linux')(
-    '31: of 500 MB without a line end that are no UTF-8, memory holds a part, the log all, and the result the end',
+    '31: of 1 GB without a line end that are no UTF-8, memory holds a part, the log all, and the result the end',
     async () => {
-      const town = await printing('garbage', 500 * MB)
+      const town = await printing('garbage', 1000 * MB)
       const worker = await town.worker('--cli', 'printer', '--output-limit', '0', '--lease-ms', '2000')
       const before = await peakBytes(worker.pid)
       const peer = await town.worker('--cli', 'printer', '--name', 'peer')
       const id = await assign(town, 'x')
-      const printed = 500 * MB + '\nthe answer\n'.length
+      const printed = 1000 * MB + '\nthe answer\n'.length
       const logged = async () => (await stat(logOf(town, id)).catch(() => null))?.size === printed
       await until(logged, 'the log has all of it', 50_000)
       const task = await ended(town, id)
