@@ -13,6 +13,7 @@ import { parseRedisUrl } from '../config/redis-url.ts'
 import { agentNames } from '../domain/agent-names.ts'
 import { WorkerError } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { Health, Vitals } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
@@ -57,6 +58,8 @@ export interface Host {
   /** Holds the runners of the agents, for an exit that waits for nothing. */
   readonly runners: Set<Runner>
   readonly voiceOf: (agent: string) => Voice
+  /** Told how the agents are, for whoever asks. */
+  readonly health: Health
 }
 
 /** What an agent of this process works with. Each has connections of its own: one that is given up takes no other with it. */
@@ -240,6 +243,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
     emit,
   })
   runners.add(runner)
+  host.health.attend(seat.name, vitalsOf(lease, runner, seat.circuit))
   const bell = new Bell()
   const deafen = await hearTown(seat.listening, lease, {
     onWake: () => bell.ring(),
@@ -251,7 +255,11 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       lease,
       blocking: seat.blocking,
       bell,
-      onAlive: runner.signOfLife,
+      onAlive: () => {
+        host.health.beat(seat.name)
+        runner.signOfLife()
+      },
+      onTurn: () => host.health.turned(seat.name),
       onPaused: runner.setPaused,
       control: host.control.follow(),
       circuit: seat.circuit,
@@ -281,6 +289,21 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   } finally {
     deafen()
     runners.delete(runner)
+  }
+}
+
+/** What somebody who asks for the health of an agent is told. */
+function vitalsOf(lease: Lease, runner: Runner, circuit: Circuit): Vitals {
+  return {
+    look: async () => {
+      const [queues] = await readQueues(lease.redis, lease.town, [lease.agentId])
+      if (!queues) throw new Error('Redis tells nothing of this agent')
+      return queues
+    },
+    inspect: async () => (await runner.inspect())?.detail ?? null,
+    circuit: () => circuit.state,
+    restarts: lease.registration - 1,
+    leaseMs: lease.leaseMs,
   }
 }
 

@@ -121,6 +121,14 @@ export function parseHostPort(text: string, defaultPort: number): HostPort | nul
   return { host: match[1] ?? match[2] ?? '', port }
 }
 
+/** Reads `host:port`, or a port of 127.0.0.1; port 0 means any. Null for a text that is none. */
+export function parseListenAddress(text: string): HostPort | null {
+  const [, host = '127.0.0.1', port = ''] = /^(?:(.+):)?(\d{1,5})$/.exec(text.trim()) ?? []
+  if (port === '' || Number(port) > 65_535) return null
+  const place = parseHostPort(host.includes(':') ? host : `${host}:1`, 1)
+  return place ? { host: place.host, port: Number(port) } : null
+}
+
 /** `host:port`, an IPv6 address in brackets. */
 export function hostPortText({ host, port }: HostPort): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`

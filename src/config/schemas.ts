@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { parseDuration } from '../base/duration.ts'
 import { parseSize } from '../base/size.ts'
 import { RESERVED_NAMES } from '../domain/ids.ts'
-import { parseHostPort, parseRedisUrl } from './redis-url.ts'
+import { parseHostPort, parseListenAddress, parseRedisUrl } from './redis-url.ts'
 import { brokenTownNameRule } from './town-name.ts'
 import { NO_TOWN_SECRET, TOWN_SECRETS } from './town-secrets.ts'
 
@@ -104,6 +104,17 @@ export const redisUrl = z
 const HOSTS_RULE = 'a list of host:port'
 
 /** A list of hosts, or a comma list of them; `port` holds for one that names none. */
+const LISTEN_RULE = 'an address like 127.0.0.1:9464, [::1]:9464 or a port alone'
+/** Where to listen: `host:port`, or a port of 127.0.0.1. Port 0 means one that is free. */
+export const listenAddress = z.preprocess(
+  (value) => (typeof value === 'number' ? String(value) : value),
+  z.string(LISTEN_RULE).transform((text, context) => {
+    const read = parseListenAddress(text)
+    if (read === null) context.addIssue({ code: 'custom', message: LISTEN_RULE })
+    return read ?? { host: '', port: 0 }
+  }),
+)
+
 export function hostPorts(port: number) {
   return z.preprocess(
     (value) => (typeof value === 'string' ? value.split(',').filter((one) => one.trim() !== '') : value),

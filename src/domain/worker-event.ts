@@ -1,14 +1,34 @@
 import type { AgentState } from './agent.ts'
 import type { Id } from './ids.ts'
-import type { Reason } from './outcome.ts'
+import type { Outcome, Reason, RunFacts } from './outcome.ts'
 import type { TaskState } from './task.ts'
 
 /** What a worker tells of itself while it works. Made below, read by the log and by whoever shows it. */
 export type WorkerEvent =
   | { readonly type: 'registered'; readonly agentId: Id; readonly name: string; readonly isNew: boolean }
   | { readonly type: 'state'; readonly from: AgentState; readonly to: AgentState; readonly why?: string }
-  | { readonly type: 'task-started'; readonly taskId: Id; readonly attempt: number; readonly summary: string }
+  | { readonly type: 'task-claimed'; readonly taskId: Id }
+  | {
+      readonly type: 'task-started'
+      readonly taskId: Id
+      readonly attempt: number
+      readonly summary: string
+      /** From the sending of the message to this start. */
+      readonly queueMs: number
+    }
+  /** The CLI runs. */
+  | { readonly type: 'run-started'; readonly taskId: Id; readonly attempt: number }
   | { readonly type: 'task-output'; readonly taskId: Id; readonly text: string }
+  /** A run of the CLI is over; what becomes of its task is told by what follows. */
+  | {
+      readonly type: 'run-ended'
+      readonly taskId: Id
+      readonly attempt: number
+      readonly outcome: Outcome['kind']
+      readonly reason?: Reason | 'lease-lost'
+      /** Absent when it did not start. */
+      readonly facts?: RunFacts
+    }
   | {
       readonly type: 'task-settled'
       readonly taskId: Id

@@ -31,6 +31,15 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['info', `${event.from} -> ${event.to}${event.why ? ` (${event.why})` : ''}`]
     case 'task-started':
       return ['info', `task started: ${event.summary}`]
+    case 'task-claimed':
+      return ['debug', 'task claimed']
+    case 'run-started':
+      return ['debug', `attempt ${event.attempt}: the CLI runs`]
+    case 'run-ended':
+      return [
+        'debug',
+        `attempt ${event.attempt}: the run ${event.outcome === 'completed' ? 'completed' : `ended (${event.reason ?? event.outcome})`}`,
+      ]
     case 'task-output':
       return ['debug', event.text]
     case 'task-settled':
@@ -79,7 +88,10 @@ const FORGOTTEN = {
   recovered: 'this worker was silent for so long that a peer took it for dead and gave its task back',
 } as const
 
-type Rest = Exclude<WorkerEvent, { type: 'registered' | 'state' | `task-${string}` | `message-${string}` }>
+type Rest = Exclude<
+  WorkerEvent,
+  { type: 'registered' | 'state' | `run-${string}` | `task-${string}` | `message-${string}` }
+>
 
 function surroundingsSentence(event: Rest): [Level, string] {
   switch (event.type) {

@@ -4,21 +4,38 @@ import pretty from 'pino-pretty'
 
 export type { Logger }
 
+export interface LoggerOptions {
+  readonly level: string
+  readonly format: 'pretty' | 'json'
+  readonly color: boolean
+  /** Gets the JSON lines as well. */
+  readonly file?: { write(line: string): void }
+}
+
 /** How a log is written: JSON lines, or for people. Both go to stderr; stdout belongs to results. */
-export function createLogger(options: { level: string; format: 'pretty' | 'json'; color: boolean }): Logger {
-  const settings = { level: options.level, base: null, serializers: { err: stdSerializers.err } }
-  if (options.format === 'json') {
-    return pino({ ...settings, timestamp: pino.stdTimeFunctions.isoTime }, standardError())
+export function createLogger({ level, format, color, file }: LoggerOptions): Logger {
+  const settings = {
+    level,
+    base: null,
+    serializers: { err: stdSerializers.err },
+    timestamp: pino.stdTimeFunctions.isoTime,
   }
+  const stderr = format === 'json' ? standardError() : prettyStream(color)
+  // The level of the logger counts, which may change.
+  const streams = [stderr, ...(file ? [file] : [])].map((stream) => ({ stream, level: 'trace' as const }))
+  return pino(settings, file ? pino.multistream(streams) : stderr)
+}
+
+function prettyStream(colorize: boolean) {
   const { write } = standardError()
-  const stream = pretty({
+  return pretty({
     destination: new Writable({
       write(line, _, done) {
         write(String(line))
         done()
       },
     }),
-    colorize: options.color,
+    colorize,
     translateTime: 'SYS:HH:MM:ss',
     // The sentence says it all; the fields are for machines.
     hideObject: true,
@@ -26,7 +43,6 @@ export function createLogger(options: { level: string; format: 'pretty' | 'json'
     messageFormat: (log, key) =>
       log.taskId ? `${String(log.taskId).slice(0, 8)} ${log[key]}` : String(log[key]),
   })
-  return pino(settings, stream)
 }
 
 /** A line that cannot be written, as on a full disk, is lost, and the next one is tried: the work goes on without a log. */

@@ -15,6 +15,7 @@ import { failLostRun } from './settle.ts'
 import {
   type AttemptTools,
   type Handled,
+  queueMsOf,
   remembered,
   type StartedWork,
   type Told,
@@ -31,6 +32,7 @@ export async function attempt(
   const { taskId, description } = route
   const atMostOnce = tools.delivery === 'at-most-once'
   if (description?.trim() === '') return await putAside(claimed, 'The message has no text', tools)
+  tools.emit({ type: 'task-claimed', taskId })
   const start = {
     digest: claimed.digest,
     taskId,
@@ -84,7 +86,9 @@ async function runTask(
   tools: AttemptTools,
 ): Promise<Told & { outcome: Outcome }> {
   const { task, attempt: number } = work.started
-  tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary: oneLine(task.description) })
+  const taskId = task.id
+  const summary = oneLine(task.description)
+  tools.emit({ type: 'task-started', taskId, attempt: number, summary, queueMs: queueMsOf(work) })
   if (task.description.trim() === '') {
     const facts = { toolCalls: 0, durationMs: 0 }
     const detail = 'The task has no text'
@@ -93,9 +97,12 @@ async function runTask(
   const { prompt, notesUsed } = promptOf(work, tools)
   const end = anyOf(cancelled, tools.control.halting)
   const [outcome, cliVersion] = await Promise.all([
-    tools.run({ taskId: task.id, attempt: number, prompt, end }),
+    tools.run({ taskId, attempt: number, prompt, end }),
     tools.cliVersion(end),
   ])
+  const why = 'reason' in outcome ? { reason: outcome.reason } : {}
+  const facts = 'facts' in outcome ? { facts: outcome.facts } : {}
+  tools.emit({ type: 'run-ended', taskId, attempt: number, outcome: outcome.kind, ...why, ...facts })
   return { outcome, notesUsed, cliVersion }
 }
 

@@ -34,6 +34,8 @@ export interface LoopTools {
   /** Rings when somebody wants to be heard at once. */
   readonly bell: Bell
   readonly emit: Emit
+  /** Called at each turn of the loop: whoever counts them sees when it is wedged. */
+  readonly onTurn: () => void
   /** True: the loop ends when there is nothing to claim. */
   readonly once: boolean
   /** How many runs the loop makes at most; 0 = no limit. */
@@ -48,6 +50,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
   let rounds = 0
   let held = 0
   while (!tools.control.draining.aborted) {
+    tools.onTurn()
     if (!(await inOrder(tools))) {
       if (tools.once) return 'broken'
       continue

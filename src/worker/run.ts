@@ -210,6 +210,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
     onOutput: (stream, chunk) => take(stream, streams[stream].push(chunk), chunk),
   })
   onStart(child)
+  emit({ type: 'run-started', taskId, attempt: job.attempt })
   linkLog(options.townRoot, lease.agentName, logPath)
   const onEnd = () => child.end(job.end.reason as EndWhy)
   if (job.end.aborted) onEnd()

@@ -9,7 +9,7 @@ import { endMissionTask } from './mission.ts'
 import { endReply, letterToConductor } from './reply.ts'
 import { routeMessage } from './route.ts'
 import { encodeUnsettled, type Unsettled } from './unsettled.ts'
-import { type AttemptTools, type Done, type Handled, remembered, type Work } from './work.ts'
+import { type AttemptTools, type Done, type Handled, queueMsOf, remembered, type Work } from './work.ts'
 
 export async function settle(
   work: Done,
@@ -173,15 +173,13 @@ export function extrasOf(
   end: Extract<Decision, { kind: 'settle' }>,
   tools: AttemptTools,
 ): TaskExtras {
-  const { message, started } = work
-  // Both times were written by the server or, for a message of `tt`, by its machine; a wrong clock there must not go below 0.
-  const queueMs = Math.max(0, Math.round(Date.parse(started.startedAt) - Date.parse(message.createdAt)))
+  const { started } = work
   const { durationMs, ...facts } = end.facts
   const log = tools.logPath(started.task.id)
   return {
     ...facts,
     durationMs: Math.round(durationMs),
-    queueMs,
+    queueMs: queueMsOf(work),
     ...(log ? { log } : {}),
     ...(work.cliVersion ? { cliVersion: work.cliVersion } : {}),
     ...(end.truncated ? { resultTruncated: true } : {}),

@@ -88,3 +88,9 @@ export type Done = Work & Told
 export function remembered({ id }: Message, { delivery }: AttemptTools): { messageId?: Id } {
   return delivery === 'at-least-once' ? {} : { messageId: id }
 }
+
+/** How long the message waited for this start, in milliseconds. */
+export function queueMsOf({ message, started }: Pick<Work, 'message' | 'started'>): number {
+  // Both times were written by the server or, for a message of `tt`, by its machine; a wrong clock there must not go below 0.
+  return Math.max(0, Math.round(Date.parse(started.startedAt) - Date.parse(message.createdAt)))
+}

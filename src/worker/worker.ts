@@ -40,6 +40,8 @@ export interface WorkerOptions {
   readonly bell: Bell
   /** Called beside every sign of life that Redis gets. */
   readonly onAlive: () => void
+  /** Called at each turn of the claim loop. */
+  readonly onTurn: () => void
   /** Tells the run in hand whether the agent is paused. */
   readonly onPaused: (paused: boolean) => void
   readonly control: Control
@@ -233,6 +235,7 @@ function loopTools(
     control,
     bell,
     emit,
+    onTurn: options.onTurn,
     once: options.once,
     maxRounds: options.maxRounds,
   }

@@ -91,6 +91,7 @@ export interface TestTown {
   worker(...args: string[]): Promise<Daemon>
   /** Starts the program and waits for nothing. */
   start(...args: string[]): Daemon
+  startWith(options: { env?: object }, ...args: string[]): Daemon
   /** The names of the files in a folder of the town. */
   files(folder: string): Promise<string[]>
   /** A connection to the town's redis, which must run. */
@@ -121,6 +122,7 @@ export async function makeTown(toml: string, env: object = {}): Promise<TestTown
     cliWith,
     cli: (...args) => cliWith({}, ...args),
     start: (...args) => start(args),
+    startWith: (options, ...args) => start(args, options),
     async worker(...args) {
       const daemon = start(args)
       await daemon.says(/starting -> (idle|paused|error)/)

@@ -43,6 +43,8 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   circuitFailures: [1, '2', '0'],
   circuitDelay: ['1m', '2m', '3m'],
   delivery: ['exactly-once', 'at-least-once', 'at-most-once'],
+  healthAddr: ['127.0.0.1:1', '2', '[::1]:3'],
+  logFile: ['a.log', 'b.log', 'c.log'],
   outputLimit: ['1MB', '2MB', '64KiB'],
   logKeep: ['1d', '60d', '0'],
   logKeepSize: [1, '2GB', '3GB'],

@@ -75,6 +75,7 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
     lifecycle,
     control,
     emit,
+    onTurn: () => undefined,
     once: script.once ?? false,
     maxRounds: script.maxRounds ?? 0,
   }

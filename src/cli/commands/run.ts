@@ -1,9 +1,15 @@
+import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
 import { locateWorkdir } from '../../config/town.ts'
+import { agentNames } from '../../domain/agent-names.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
+import { Health } from '../../observability/health.ts'
+import type { HealthAddress, HealthServer } from '../../observability/health-server.ts'
 import { logEvent } from '../../observability/log-events.ts'
+import { LogFile } from '../../observability/log-file.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
+import type { Metrics } from '../../observability/metrics.ts'
 import { versionTeller } from '../../process/probe.ts'
 import { Control } from '../../worker/control.ts'
 import type { Runner } from '../../worker/run.ts'
@@ -14,6 +20,7 @@ import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
 import { handleSignals } from '../shutdown.ts'
+import { VERSION } from '../version.ts'
 
 /** The main job: a worker that runs a coding CLI on the tasks of its inbox. */
 export const run: Command = {
@@ -35,6 +42,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     level: settings.logLevel,
     format: pretty ? 'pretty' : 'json',
     color: process.stderr.isTTY === true && !env.NO_COLOR,
+    ...(settings.logFile ? { file: new LogFile(settings.logFile) } : {}),
   })
   for (const warning of context.warnings) logger.warn(warning)
   const control = new Control()
@@ -58,17 +66,31 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   })
   closers.add(() => signals.close())
   const several = settings.count > 1
+  const health = new Health(agentNames(settings.name, settings.count))
   const voiceOf = (agent: string) => {
     const own = logger.child({ agent })
     loggers.push(own)
     const mark = terminal.style('gray', several ? `${agent} │` : '│')
     const emit = (event: WorkerEvent) => {
+      health.tell(agent, event)
+      metrics?.tell(agent, event)
       if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, mark))
       else logEvent(own, event)
     }
     return { logger: own, emit }
   }
+  let metrics: Metrics | undefined
   try {
+    if (settings.healthAddr) {
+      const served = await startHealth(settings.healthAddr, {
+        health,
+        cli: profile.id,
+        town: context.townName,
+      })
+      closers.add(() => served.close())
+      metrics = served.metrics
+      logger.info({ event: 'health', url: served.url }, `health and metrics at ${served.url}`)
+    }
     const cliVersion = versionTeller(profile, { env, passEnv: settings.passEnv, cwd: context.place.root })
     const ends = await hostAgents({
       context,
@@ -80,6 +102,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
       cliVersion,
       runners,
       voiceOf,
+      health,
     })
     return signals.forced() ?? Math.max(...ends.map(exitCodeOf))
   } catch (error) {
@@ -89,6 +112,21 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   } finally {
     await closers.close()
   }
+}
+
+/** Answers health checks from before the connection to Redis on. What nobody asks for is not loaded. */
+async function startHealth(
+  address: HealthAddress,
+  { health, cli, town }: { health: Health; cli: string; town: string },
+): Promise<HealthServer & { metrics: Metrics }> {
+  const [{ Metrics }, { serveHealth }] = await Promise.all([
+    import('../../observability/metrics.ts'),
+    import('../../observability/health-server.ts'),
+  ])
+  const metrics = new Metrics({ cli, version: VERSION })
+  const about = { town, cli, version: VERSION, pid: process.pid, host: hostname() }
+  const { url, close } = await serveHealth({ address, health, metrics, about })
+  return { url, close, metrics }
 }
 
 function reloadLogLevel(
