@@ -54,7 +54,7 @@ export async function recoverPeer(redis: Redis, town: TownKeys, agentId: Id): Pr
   const reply = await runScript(
     redis,
     recoverScript,
-    [...own, town.events, agent.events, agent.delayed],
+    [...own, town.events, agent.events, agent.delayed, agent.deaths],
     [agentId, town.taskPrefix, ...told],
   )
   const [kind, messages, name = ''] = texts(reply)

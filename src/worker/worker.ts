@@ -19,6 +19,7 @@ import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
 import type { MissionTools } from './mission.ts'
+import { buryPoison } from './poison.ts'
 import type { Trouble } from './run.ts'
 import { settleSpooled } from './settle-spooled.ts'
 
@@ -212,6 +213,7 @@ function loopTools(
       if (handled.kind === 'ran' && handled.rounds !== undefined) rounds = handled.rounds
       return handled
     },
+    putPoisonAside: (poison) => buryPoison(poison, attempt),
     fetchWork: async () => options.claimBacklog && (await between(() => backlog.take())),
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))

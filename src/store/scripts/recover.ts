@@ -1,7 +1,7 @@
 import { TERMINAL_AGENT_STATES } from '../../domain/agent.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, MEND, NOW, TASK_STATE, TITLE } from './shared.ts'
+import { BLAME, EMIT, KEPT_SECONDS, LAST_REGISTRATION, MEND, NOW, TASK_STATE, TITLE } from './shared.ts'
 
 /** A dead agent that somebody has paused starts again as paused. */
 const KEPT_STATES = [...TERMINAL_AGENT_STATES, 'paused']
@@ -11,7 +11,7 @@ const KEPT_STATES = [...TERMINAL_AGENT_STATES, 'paused']
  * with its attempts and its session, and the agent is in error. The owner says that its registration is over: a worker that was only
  * asleep finds that out before it writes anything. A record that somebody deleted is not made again.
  *
- * KEYS: lease, in-flight, inbox, agent record, owner, town events, agent events, delayed
+ * KEYS: lease, in-flight, inbox, agent record, owner, town events, agent events, delayed, deaths
  * ARGV: agent id, prefix of task records, last error, event message
  * Returns: {'alive'} | {'evicted'} | {'nothing'} | {'ok', messages given back, agent name}
  */
@@ -20,6 +20,7 @@ export const recover = script(
   NOW,
   RECORD,
   EMIT,
+  BLAME,
   LAST_REGISTRATION,
   MEND,
   TITLE,
@@ -33,6 +34,7 @@ if not agent.there then return {'evicted'} end
 local claimed = redis.call('LRANGE', in_flight, 0, -1)
 local delayed = redis.call('ZRANGE', KEYS[8], 0, -1)
 if #claimed + #delayed == 0 then return {'nothing'} end
+blame(KEYS[9], in_flight)
 for i = #delayed, 1, -1 do redis.call('LPUSH', inbox, delayed[i]) end
 redis.call('DEL', KEYS[8])
 while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do end
