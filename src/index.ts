@@ -21,6 +21,7 @@ export {
   type Agent,
   type AgentState,
   type AgentType,
+  type CircuitState,
   type NewAgent,
   newAgent,
   type SpawnMode,

@@ -18,6 +18,7 @@ import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
 import { secretRedactor } from '../process/secrets.ts'
 import { completeWithTt } from '../process/tt.ts'
+import { Circuit } from '../reliability/circuit.ts'
 import { Spool } from '../reliability/spool.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
@@ -65,6 +66,8 @@ interface Seat {
   readonly blocking: Redis
   readonly listening: Redis
   readonly voice: Voice
+  /** Stays as it is when the agent registers again. */
+  readonly circuit: Circuit
 }
 
 /**
@@ -109,13 +112,15 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
   for (const warning of town.server.warnings) logger.warn({ event: 'redis-warning' }, warning)
   for (const note of town.server.notes) logger.info({ event: 'redis-note' }, note)
   control.draining.throwIfAborted()
+  const { circuitFailures: failures, circuitDelay: firstMs } = context.settings
   const seats: Seat[] = []
   for (const name of names) {
     const redis = name === first ? town.redis : await town.connect(`worker:${name}`)
     // Nothing is asked on it while a wait hangs.
     keepTalking(redis)
     const blocking = await town.connect(`wait:${name}`)
-    seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name) })
+    const circuit = new Circuit({ failures, firstMs })
+    seats.push({ name, town, redis, blocking, listening, voice: voiceOf(name), circuit })
   }
   return seats
 }
@@ -231,6 +236,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       onAlive: runner.signOfLife,
       onPaused: runner.setPaused,
       control: host.control.follow(),
+      circuit: seat.circuit,
       emit,
       once: settings.once,
       maxRounds: settings.maxRounds,
@@ -239,6 +245,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       attempt: {
         cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
         cliVersion: host.cliVersion,
+        delivery: settings.delivery,
         retries: { maxAttempts: settings.maxAttempts, firstMs: settings.retryDelay },
         role,
         roleInstructions: role ? readRole(place.root, role) : undefined,
@@ -273,7 +280,7 @@ function redactorOf({ context, profile, env }: Host, { town }: Seat): Redactor {
 }
 
 async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {
-  const { role, leaseMs } = context.settings
+  const { role, leaseMs, delivery } = context.settings
   const { name, redis, town, voice } = seat
   const host = hostname()
   const startedAt = (await processInfo(process.pid))?.startedAt
@@ -288,13 +295,18 @@ async function register({ context, profile, workdir }: Host, seat: Seat, before?
       pid: process.pid,
       ...(startedAt && { pid_started: startedAt }),
       worker_version: VERSION,
+      circuit: seat.circuit.state,
+      delivery,
     },
     isGone: (holder) => holderIsGone(holder, { hostname: host }),
   })
   if (registered.kind === 'held') throw nameInUse(name, context, registered)
   const { lease, isNew } = registered
   voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
-  voice.logger.info({ agentId: lease.agentId, cli: profile.id, workdir }, `in town ${describeTown(context)}`)
+  voice.logger.info(
+    { agentId: lease.agentId, cli: profile.id, workdir, delivery },
+    `in town ${describeTown(context)}, delivery ${delivery}`,
+  )
   await warnOfTwins(seat, lease)
   return lease
 }

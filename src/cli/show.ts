@@ -34,7 +34,7 @@ export function shownResult(terminal: Terminal, text: string): string {
   return terminal.isTerminal ? printable(text) : text
 }
 
-/** The table of agents, one line each, and a line for each error. */
+/** The table of agents, one line each, and a line for what keeps one from its tasks. */
 export function agentTable(terminal: Terminal, views: readonly AgentView[]): string[] {
   const headings = ['NAME', 'STATE', 'CLI', 'ROLE', 'WAITING', 'DONE', 'HEARTBEAT', 'WORKER', 'TASK']
   const rows = views.map((view) => {
@@ -52,7 +52,7 @@ export function agentTable(terminal: Terminal, views: readonly AgentView[]): str
     ]
   })
   const [head = '', ...lines] = headedTable(terminal, headings, rows)
-  return [head, ...lines.flatMap((line, index) => [line, ...errorLine(terminal, views[index]?.agent)])]
+  return [head, ...lines.flatMap((line, index) => [line, ...troubleLine(terminal, views[index]?.agent)])]
 }
 
 function placeOf(terminal: Terminal, { agent, running }: AgentView): string {
@@ -61,9 +61,13 @@ function placeOf(terminal: Terminal, { agent, running }: AgentView): string {
   return `${summary(place)} ${terminal.style('red', '(not running)')}`
 }
 
-function errorLine(terminal: Terminal, agent: Agent | undefined): string[] {
-  if (agent?.state !== 'error' || !agent.lastError) return []
-  return [`  ${terminal.style('red', summary(agent.lastError, 200))}`]
+function troubleLine(terminal: Terminal, agent: Agent | undefined): string[] {
+  if (agent?.lastError && (agent.state === 'error' || agent.circuit === 'open'))
+    return [`  ${terminal.style('red', summary(agent.lastError, 200))}`]
+  if (agent?.circuit !== 'half-open') return []
+  return [
+    `  ${terminal.style('yellow', 'The circuit is half-open: the next task shows whether the CLI works')}`,
+  ]
 }
 
 /** The table of tasks, one line each. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { AGENT_STATES, AGENT_TYPES, type Agent, SPAWN_MODES } from '../domain/agent.ts'
+import { AGENT_STATES, AGENT_TYPES, type Agent, CIRCUIT_STATES, SPAWN_MODES } from '../domain/agent.ts'
+import { DELIVERIES } from '../domain/delivery.ts'
 import { WorkerError } from '../domain/errors.ts'
 import { EVENT_TYPES } from '../domain/event.ts'
 import { explain, ruleOf, shown } from '../domain/explain.ts'
@@ -36,6 +37,8 @@ const agent = z.object({
   host: wholeText.optional(),
   pid: count.optional(),
   workerVersion: wholeText.optional(),
+  circuit: z.enum(CIRCUIT_STATES).optional(),
+  delivery: z.enum(DELIVERIES).optional(),
   lastError: wholeText.optional(),
 })
 

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { DELIVERIES } from '../domain/delivery.ts'
 import { RECORD_FORMATS } from '../domain/record-format.ts'
 import { PRIMARY_NAME, REDIS_PORT, SENTINEL_PORT } from './redis-url.ts'
 import * as schema from './schemas.ts'
@@ -189,6 +190,36 @@ const SETTINGS = {
     default: '5s',
     doc: 'How long a task waits after its first failed attempt; it doubles with every further one, up to 5m.',
     placeholder: 'DURATION',
+    group: 'worker',
+  },
+  circuitFailures: {
+    flag: 'circuit-failures',
+    env: 'TINYTOWN_CIRCUIT_FAILURES',
+    toml: ['worker.circuit_failures'],
+    schema: schema.wholeNumber(0),
+    default: 3,
+    doc: 'Claim nothing for a while after so many different tasks in a row failed, as the CLI itself must be broken then; 0 turns it off.',
+    placeholder: 'N',
+    group: 'worker',
+  },
+  circuitDelay: {
+    flag: 'circuit-delay',
+    env: 'TINYTOWN_CIRCUIT_DELAY',
+    toml: ['worker.circuit_delay'],
+    schema: schema.positiveDuration,
+    default: '30s',
+    doc: 'How long nothing is claimed before one task is tried; it doubles with every one that fails, up to 10m.',
+    placeholder: 'DURATION',
+    group: 'worker',
+  },
+  delivery: {
+    flag: 'delivery',
+    env: 'TINYTOWN_DELIVERY',
+    toml: ['worker.delivery'],
+    schema: schema.oneOf(DELIVERIES),
+    default: 'at-least-once',
+    doc: 'How often a message is run when something dies: `at-least-once`, `at-most-once` or `exactly-once`.',
+    placeholder: 'MODE',
     group: 'worker',
   },
   passEnv: {

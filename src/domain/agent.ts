@@ -1,3 +1,4 @@
+import type { Delivery } from './delivery.ts'
 import { type Id, newId } from './ids.ts'
 
 /** The states of an agent. `cold` is read, never written. An unknown word is read as `starting` (Tinytown, channel.rs). */
@@ -15,6 +16,10 @@ export type AgentState = (typeof AGENT_STATES)[number]
 
 /** States that `tt` takes as the end of an agent. */
 export const TERMINAL_AGENT_STATES: readonly AgentState[] = ['stopped', 'error', 'cold']
+
+/** Whether a worker gives its CLI tasks: `open` = none, as different ones failed in a row; `half-open` = one, to see. */
+export const CIRCUIT_STATES = ['closed', 'open', 'half-open'] as const
+export type CircuitState = (typeof CIRCUIT_STATES)[number]
 
 /** What an agent is, and how it came to be, in the words of upstream (Tinytown, agent.rs). */
 export const AGENT_TYPES = ['worker', 'supervisor'] as const
@@ -45,6 +50,8 @@ export interface Agent {
   readonly host?: string
   readonly pid?: number
   readonly workerVersion?: string
+  readonly circuit?: CircuitState
+  readonly delivery?: Delivery
   readonly lastError?: string
   /** Until when it waits for the end of a model server's limit. RFC 3339. */
   readonly parkedUntil?: string

@@ -59,7 +59,7 @@ export type Outcome =
     }
   | { readonly kind: 'cancelled'; readonly facts: RunFacts }
   | { readonly kind: 'held'; readonly reason: 'not-installed' | 'config'; readonly detail: string }
-  | { readonly kind: 'released'; readonly reason: 'shutdown' | 'lease-lost'; readonly sessionId?: string }
+  | { readonly kind: 'released'; readonly reason: 'shutdown' | 'lease-lost'; readonly facts: RunFacts }
 
 /** The same end without secrets in what it says. */
 export function redactOutcome(outcome: Outcome, redact: (text: string) => string): Outcome {

@@ -32,9 +32,18 @@ export type WorkerEvent =
   | { readonly type: 'task-left-running'; readonly taskId: Id; readonly letter: string }
   | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
+  /** It was run at most once, and the run died with its worker: it has failed. */
+  | { readonly type: 'task-lost'; readonly taskId: Id; readonly attempt: number; readonly detail: string }
   | { readonly type: 'message-put-aside'; readonly deadLetterId: string; readonly detail: string }
   | { readonly type: 'message-noted'; readonly kind: string; readonly from: Id }
   | { readonly type: 'message-answered'; readonly kind: string; readonly to: Id }
+  /** Its id was handled before. */
+  | {
+      readonly type: 'message-duplicate'
+      readonly kind: string
+      readonly from: Id
+      readonly messageId: Id
+    }
   | { readonly type: 'message-dropped'; readonly kind: string; readonly from: Id }
   | {
       readonly type: 'surroundings-broken'
@@ -43,6 +52,14 @@ export type WorkerEvent =
       readonly retryMs: number
     }
   | { readonly type: 'surroundings-mended' }
+  /** `retryMs`: when one task is tried; absent where the worker does not wait for that. */
+  | {
+      readonly type: 'circuit-opened'
+      readonly detail: string
+      readonly retryMs?: number
+    }
+  | { readonly type: 'circuit-half-open' }
+  | { readonly type: 'circuit-closed' }
   | { readonly type: 'paused' }
   | { readonly type: 'resumed' }
   | { readonly type: 'draining'; readonly why: string }
@@ -56,6 +73,8 @@ export type WorkerEvent =
       readonly agentId: Id
       readonly name: string
       readonly messages: number
+      /** Tasks that were run at most once, and have failed. */
+      readonly lost: readonly Id[]
     }
   | { readonly type: 'left-without-redis'; readonly detail: string }
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }

@@ -36,12 +36,16 @@ function sentenceOf(event: WorkerEvent): [Level, string] {
       return ['warn', `task given back: ${event.why}`]
     case 'task-skipped':
       return ['info', `task not run: ${event.why}`]
+    case 'task-lost':
+      return ['warn', `task failed: ${event.detail}`]
     case 'message-put-aside':
       return ['error', `message put aside in the dead letters: ${event.detail}`]
     case 'message-noted':
       return ['info', `${event.kind} message kept for the next prompt`]
     case 'message-answered':
       return ['info', `${event.kind} message answered`]
+    case 'message-duplicate':
+      return ['info', `${event.kind} message ${event.messageId} was handled before; this copy is dropped`]
     case 'message-dropped':
       return ['debug', `${event.kind} message needs nothing`]
     default:
@@ -58,7 +62,7 @@ function settledSentence(event: Extract<WorkerEvent, { type: 'task-settled' }>):
 }
 
 const FORGOTTEN = {
-  pruned: 'the agent was pruned while its CLI was missing, and comes back with what waited',
+  pruned: 'the agent was pruned while it stood in error, and comes back with what waited',
   'data-lost': 'Redis lost its data, or came back with older data, and does not know this worker',
   recovered: 'this worker was silent for so long that a peer took it for dead and gave its task back',
 } as const
@@ -71,6 +75,14 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', `${event.detail}; tasks stay queued, next look in ${formatDuration(event.retryMs)}`]
     case 'surroundings-mended':
       return ['info', 'the surroundings are in order again']
+    case 'circuit-opened': {
+      const next = event.retryMs === undefined ? '' : `, one is tried in ${formatDuration(event.retryMs)}`
+      return ['error', `circuit open: ${oneLine(event.detail, 300)}; tasks stay queued${next}`]
+    }
+    case 'circuit-half-open':
+      return ['info', 'circuit half-open: the next task shows whether the CLI works again']
+    case 'circuit-closed':
+      return ['info', 'circuit closed: the CLI works again']
     case 'paused':
       return ['info', 'paused: no task is taken until it is resumed']
     case 'resumed':
@@ -86,7 +98,7 @@ function surroundingsSentence(event: Rest): [Level, string] {
     case 'forgotten':
       return ['error', `${FORGOTTEN[event.why]}; it registers again`]
     case 'peer-recovered':
-      return ['warn', `the worker of ${event.name} is dead; its inbox has ${event.messages} message(s) back`]
+      return ['warn', recoveredSentence(event)]
     case 'left-without-redis':
       return [
         'error',
@@ -119,4 +131,13 @@ function surroundingsSentence(event: Rest): [Level, string] {
     default:
       return unreachable(event)
   }
+}
+
+function recoveredSentence({
+  name,
+  messages,
+  lost,
+}: Extract<WorkerEvent, { type: 'peer-recovered' }>): string {
+  const failed = lost.length === 0 ? '' : `; run at most once and failed: ${lost.join(', ')}`
+  return `the worker of ${name} is dead; its inbox has ${messages} message(s) back${failed}`
 }

@@ -48,10 +48,8 @@ export function classify(
     case 'cancelled':
       return { kind: 'cancelled', facts }
     case 'shutdown':
-    case 'lease-lost': {
-      const { sessionId } = reading.report
-      return { kind: 'released', reason: end.endedBy, ...(sessionId ? { sessionId } : {}) }
-    }
+    case 'lease-lost':
+      return { kind: 'released', reason: end.endedBy, facts }
     case 'lingering':
     case null:
       return judge(profile, end, reading, facts, failed)

@@ -2,7 +2,7 @@ import { type Backoff, backoffMs } from '../base/backoff.ts'
 import type { Reason } from '../domain/outcome.ts'
 
 /**
- * What becomes of a task whose run failed. `again`: it waits and is run again, and the attempt counts. `hold`: what is around the CLI
+ * What becomes of a task whose run failed. `again`: it failed by itself, waits and is run again, and the attempt counts. `hold`: what is around the CLI
  * is broken, so that the task goes back uncounted and the agent says `error`; `park`: the same, until the model server's limit is
  * over. `never`: another run would fail in the same way.
  */
@@ -39,6 +39,8 @@ export interface RetryRules {
   readonly maxAttempts: number
   /** The wait after the first attempt, in milliseconds; it doubles up to five minutes. */
   readonly firstMs: number
+  /** A run that was started is the only one. */
+  readonly atMostOnce?: boolean
 }
 
 export type RetryVerdict =
@@ -51,9 +53,15 @@ const LONGEST_MS = 5 * 60_000
 /** Says what becomes of a task whose run failed for a reason. */
 export function retryVerdict(reason: Reason, rules: RetryRules, random?: () => number): RetryVerdict {
   if (isHoldReason(reason)) return { kind: 'hold', reason }
-  if (CLASSES[reason] === 'never' || rules.attempt >= rules.maxAttempts) return { kind: 'final' }
+  const isLast = rules.atMostOnce || rules.attempt >= rules.maxAttempts
+  if (CLASSES[reason] === 'never' || isLast) return { kind: 'final' }
   const backoff: Backoff = { firstMs: rules.firstMs, factor: 2, maxMs: LONGEST_MS, jitter: 0.2 }
   return { kind: 'again', delayMs: backoffMs(backoff, rules.attempt, random) }
+}
+
+/** Whether it was the run that failed: not what is around the CLI, and not for what the task is. */
+export function failsByItself(reason: Reason): boolean {
+  return CLASSES[reason] === 'again'
 }
 
 function isHoldReason(reason: Reason): reason is HoldReason {

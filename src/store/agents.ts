@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { Agent, AgentState } from '../domain/agent.ts'
+import type { Agent, AgentState, CircuitState } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
 import { type Id, newId, parseId, RESERVED_NAMES, SUPERVISOR_ID, shortId } from '../domain/ids.ts'
 import type { TownKeys } from './keys.ts'
@@ -100,14 +100,23 @@ export async function idOfName(redis: Redis, town: TownKeys, name: string): Prom
   return same.sort((a, b) => b.lastActiveAt.localeCompare(a.lastActiveAt))[0]?.id ?? known
 }
 
-/** Changes the agent's state outside of a run, unless it is in one of the states `keep`. */
+/** Changes the agent's state outside of a run, unless it is in one of the states `keep`; the rest is written all the same. */
 export async function setAgentState(
   lease: Lease,
-  change: { state: AgentState; message: string; lastError?: string; keep?: readonly AgentState[] },
+  change: {
+    state: AgentState
+    message: string
+    lastError?: string
+    keep?: readonly AgentState[]
+    circuit?: CircuitState
+    /** RFC 3339. */
+    parkedUntil?: string
+  },
 ): Promise<void> {
   const keys = [lease.agent.lease, lease.agent.record, lease.town.events, lease.agent.events]
-  const { state, message, lastError = '', keep = [] } = change
-  await runLeased(lease, setStateScript, keys, [lease.agentId, state, lastError, message, keep.join(',')])
+  const { state, message, lastError = '', keep = [], circuit = '', parkedUntil = '' } = change
+  const args = [lease.agentId, state, lastError, message, keep.join(','), circuit, parkedUntil]
+  await runLeased(lease, setStateScript, keys, args)
 }
 
 /** Gives everything back and writes `stopped`, unless the record is another worker's now. Returns how many messages went back to the inbox. */

@@ -54,8 +54,9 @@ export async function retryDeadLetter(
 ): Promise<DeadLetterRetry> {
   const agent = town.agent(agentId)
   const task = town.task(letter.taskId ?? letter.id)
-  const keys = [town.deadLetters, agent.record, agent.inbox, task, town.events, agent.events]
-  const args = [letter.id, agentId, letter.taskId ?? '', agent.wake]
+  const keys = [town.deadLetters, agent.record, agent.inbox, task, town.events, agent.events, agent.handled]
+  const decoded = decodeMessage(letter.message)
+  const args = [letter.id, agentId, letter.taskId ?? '', agent.wake, decoded.ok ? decoded.message.id : '']
   const [kind] = texts(await runScript(redis, retryScript, keys, args))
   return kind as DeadLetterRetry
 }

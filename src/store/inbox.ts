@@ -26,8 +26,8 @@ export interface Poison {
 }
 
 /**
- * What a claim found. `poison`: it is to be put aside. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the record count from 0 again, so
- * that another worker runs for this agent.
+ * What a claim found. `poison`: it is to be put aside. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the
+ * record count from 0 again, so that another worker runs for this agent.
  */
 export type Claim =
   | ({ readonly kind: 'message'; readonly rounds: number } & Claimed)
@@ -37,13 +37,17 @@ export type Claim =
 
 /**
  * Takes the next message into the in-flight list, or says why not; `delayed` is how many wait for their next attempt. `roundsBefore` is what the record said of the rounds at the claim
- * before. Throws `LeaseLost`.
+ * before; `due` says where in the inbox goes what has waited for it long enough. Throws `LeaseLost`.
  */
-export async function claimMessage(lease: Lease, roundsBefore = 0): Promise<Claim> {
+export async function claimMessage(
+  lease: Lease,
+  roundsBefore = 0,
+  due: 'head' | 'tail' = 'head',
+): Promise<Claim> {
   const { agent } = lease
   const lists = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
   const keys = [...lists, agent.record, agent.stop, agent.delayed, agent.deaths]
-  const args = [lease.agentId, roundsBefore, POISON_DEATHS]
+  const args = [lease.agentId, roundsBefore, due, POISON_DEATHS]
   const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
   if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
   if (kind === 'empty') return { kind, rounds: Number(rounds), delayed: Number(raw) }
@@ -95,21 +99,25 @@ export async function waitForMessage(
   }
 }
 
-/** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. False: it was in flight no more. */
+/**
+ * Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. `gone`: it was in
+ * flight no more. `duplicate`: a message with this id, which is remembered, was handled before.
+ */
 export async function acknowledgeMessage(
   lease: Lease,
   { digest }: Claimed,
-  end: { note?: string; reply?: { to: Id; raw: string } } = {},
-): Promise<boolean> {
+  end: { note?: string; reply?: { to: Id; raw: string }; messageId?: Id } = {},
+): Promise<'ok' | 'gone' | 'duplicate'> {
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
-  const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox]
+  const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox, agent.handled]
   const [kind] = await runLeased(lease, acknowledgeScript, keys, [
     digest,
     end.note ?? '',
     end.reply?.raw ?? '',
+    end.messageId ?? '',
   ])
-  return kind === 'ok'
+  return kind as 'ok' | 'gone' | 'duplicate'
 }
 
 /** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */

@@ -55,6 +55,8 @@ export interface AgentKeys {
   readonly spareInbox: string
   /** Informational messages that wait for the next prompt. */
   readonly notes: string
+  /** Sorted set of the ids of messages that were handled, by the time at which they were; none where all is run at least once. */
+  readonly handled: string
   /** What the last run wrote last, so that a repeated start or settle is recognised. */
   readonly receipt: string
   /** PubSub channel that tells a worker to look at once: an urgent message, a cancel, a pause. */
@@ -98,6 +100,7 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
       spareUrgent: `${base}:worker:${id}:spare-urgent`,
       spareInbox: `${base}:worker:${id}:spare-inbox`,
       notes: `${base}:worker:${id}:notes`,
+      handled: `${base}:worker:${id}:handled`,
       receipt: `${base}:worker:${id}:receipt`,
       wake: `${base}:worker:${id}:wake`,
       output: `${base}:worker:${id}:output`,

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
-import { AGENT_TYPES, type Agent, readAgentState, SPAWN_MODES } from '../domain/agent.ts'
+import { AGENT_TYPES, type Agent, CIRCUIT_STATES, readAgentState, SPAWN_MODES } from '../domain/agent.ts'
+import { DELIVERIES } from '../domain/delivery.ts'
 import { type Id, parseId } from '../domain/ids.ts'
 import { REASONS, type Reason } from '../domain/outcome.ts'
 import { readTaskState, type Task, type TaskExtras } from '../domain/task.ts'
@@ -33,6 +34,8 @@ export function readAgent(fields: Fields): Agent | null {
       host: fields.host,
       pid: numberOf(fields.pid),
       workerVersion: fields.worker_version,
+      circuit: CIRCUIT_STATES.find((word) => word === fields.circuit),
+      delivery: DELIVERIES.find((word) => word === fields.delivery),
       lastError: fields.last_error,
       parkedUntil: fields.parked_until,
     }),
@@ -62,6 +65,8 @@ export function agentText(agent: Agent): RecordText {
       ...notEmpty(times),
       ...kind,
       ...worker,
+      circuit: agent.circuit,
+      delivery: agent.delivery,
       last_error: agent.lastError,
       parked_until: agent.parkedUntil,
     },

@@ -33,11 +33,26 @@ export type Started =
   | { readonly kind: 'unreadable'; readonly type: string }
   | { readonly kind: 'ended'; readonly state: TaskState }
   | { readonly kind: 'elsewhere'; readonly agentId: Id }
+  /** A message with this id was handled before, or waits for its next attempt. */
+  | { readonly kind: 'duplicate' }
+  /** It was run at most once and the run was lost with its worker: it is to be settled. */
+  | { readonly kind: 'lost-run'; readonly task: Task; readonly startedAt: string; readonly attempt: number }
 
-/** Starts the task of a claimed message. `description` makes the record of a message that has none of its own. */
+/**
+ * Starts the task of a claimed message. `description` makes the record of a message that has none of its own. With a `messageId` no
+ * message is run whose id is remembered; `atMostOnce` remembers it now, and marks the task.
+ */
 export async function startTask(
   lease: Lease,
-  start: { digest: string; taskId: Id; startId: string; cli: string; description?: string },
+  start: {
+    digest: string
+    taskId: Id
+    startId: string
+    cli: string
+    description?: string
+    messageId?: Id
+    atMostOnce?: boolean
+  },
 ): Promise<Started> {
   const { agent, town } = lease
   const task = town.task(start.taskId)
@@ -50,6 +65,8 @@ export async function startTask(
     agent.receipt,
     town.events,
     agent.events,
+    agent.handled,
+    agent.delayed,
   ]
   const allowed = allowedFrom('running').join(',')
   const about = [start.digest, lease.agentId, start.taskId, start.startId, start.cli]
@@ -59,14 +76,18 @@ export async function startTask(
     start.description ?? '',
     ...agentKeyParts(town, 'lease'),
     town.recordFormat,
+    start.messageId ?? '',
+    start.atMostOnce ? '1' : '0',
   ])
   const [kind, first = '', attempt = '0', count = '0', notesLeft = '0'] = reply
   if (kind === 'ended') return { kind, state: readTaskState(first) }
   if (kind === 'unreadable') return { kind, type: first }
   if (kind === 'elsewhere') return { kind, agentId: first }
+  if (kind === 'duplicate') return { kind }
   const notesFrom = 5 + Number(count)
-  const record = kind === 'started' ? readTask(pairs(reply.slice(5, notesFrom))) : null
+  const record = kind === 'missing' ? null : readTask(pairs(reply.slice(5, notesFrom)))
   if (!record) return { kind: 'missing' }
+  if (kind === 'lost-run') return { kind, task: record, startedAt: first, attempt: Number(attempt) }
   return {
     kind: 'started',
     task: record,
@@ -88,6 +109,8 @@ export interface Settlement {
   readonly result: string
   readonly reason?: Reason
   readonly notesUsed: number
+  /** Of the message, which is remembered as handled; without it none is. */
+  readonly messageId?: Id
   readonly extras: TaskExtras
   readonly eventMessage: string
   readonly activity: string
@@ -121,7 +144,8 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const own = [agent.lease, agent.inFlight, town.task(end.taskId), agent.record, agent.notes, agent.receipt]
-  const keys = [...own, agent.activity, town.events, agent.events, replyInbox, town.deadLetters, agent.inbox]
+  const told = [agent.activity, town.events, agent.events, replyInbox, town.deadLetters]
+  const keys = [...own, ...told, agent.inbox, agent.handled]
   const what = [
     end.digest,
     end.settleId,
@@ -140,15 +164,16 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
     end.reply?.tellsOf ?? '',
     end.bury ?? '',
     end.spooled ? '1' : '0',
+    end.messageId ?? '',
   ]
-  const [kind, word, told = ''] = await runLeased(lease, settleScript, keys, [
+  const [kind, word, completed = ''] = await runLeased(lease, settleScript, keys, [
     ...what,
     ...how,
     ...extraFields(end.extras),
   ])
   if (kind === 'reread') return { kind, state: readTaskState(word) }
   if (kind === 'left') return { kind, why: word as Extract<Settled, { kind: 'left' }>['why'] }
-  const rounds = told === '' ? {} : { rounds: Number(told) }
+  const rounds = completed === '' ? {} : { rounds: Number(completed) }
   if (kind === 'ended') return { kind, state: readTaskState(word), ...rounds }
   return { kind: kind === 'gone' ? 'gone' : 'ok', ...rounds }
 }
@@ -187,6 +212,8 @@ export async function releaseTask(
     releaseId: string
     agentState: 'idle' | 'error' | 'draining'
     counted: boolean
+    /** Of the message, which has not been handled. */
+    messageId?: Id
     message: string
     lastError?: string
     sessionId?: string
@@ -198,8 +225,9 @@ export async function releaseTask(
   const own = [agent.lease, agent.inFlight, agent.inbox, town.task(back.taskId), agent.record, agent.receipt]
   const what = [back.digest, back.releaseId, lease.agentId, back.taskId, back.agentState]
   const told = [back.lastError ?? '', back.sessionId ?? '', back.message]
-  const how = [...told, back.counted ? '1' : '0', back.parkedUntil ?? '']
-  await runLeased(lease, releaseScript, [...own, town.events, agent.events], [...what, ...how])
+  const how = [...told, back.counted ? '1' : '0', back.parkedUntil ?? '', back.messageId ?? '']
+  const keys = [...own, town.events, agent.events, agent.handled]
+  await runLeased(lease, releaseScript, keys, [...what, ...how])
 }
 
 /** A task that somebody wants done. */

@@ -1,22 +1,19 @@
 import { anyOf } from '../base/abort.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
+import type { Delivery } from '../domain/delivery.ts'
 import { messageOf } from '../domain/errors.ts'
-import { type Id, newId, SUPERVISOR_ID } from '../domain/ids.ts'
-import {
-  decodeMessage,
-  encodeMessage,
-  type Message,
-  type MessageBody,
-  newMessage,
-} from '../domain/message.ts'
+import { type Id, newId } from '../domain/ids.ts'
+import { decodeMessage, type Message } from '../domain/message.ts'
 import { missionEnding, missionKind } from '../domain/mission.ts'
 import type { Outcome } from '../domain/outcome.ts'
 import { type FittedPrompt, fitPrompt } from '../domain/prompt.ts'
 import { isInHand, type Task, type TaskExtras, type TaskState } from '../domain/task.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { RunEnd } from '../reliability/circuit.ts'
 import type { RetryRules } from '../reliability/retry-policy.ts'
 import type { Spool } from '../reliability/spool.ts'
+import { setAgentState } from '../store/agents.ts'
 import { isPassing } from '../store/connection.ts'
 import { acknowledgeMessage, type Claimed, pluckMessage, putAsideMessage } from '../store/inbox.ts'
 import type { Lease } from '../store/lease.ts'
@@ -34,7 +31,9 @@ import {
 import type { Control } from './control.ts'
 import { type Decision, decide } from './decide.ts'
 import { agentStateOf, type Lifecycle } from './lifecycle.ts'
+import { LOST_RUN, lostRunReply } from './lost-run.ts'
 import { endMissionTask, type MissionTools } from './mission.ts'
+import { endReply, letterToConductor, replyTo } from './reply.ts'
 import { type Route, routeMessage } from './route.ts'
 import type { Trouble } from './run.ts'
 import { encodeUnsettled, type Unsettled } from './unsettled.ts'
@@ -63,6 +62,7 @@ export interface AttemptTools {
   readonly cli: AttemptCli
   /** Asks the CLI for its version, unless it is known of the program as it is now. */
   readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
+  readonly delivery: Delivery
   /** How often a task is run, and the wait after its first attempt. */
   readonly retries: Pick<RetryRules, 'maxAttempts' | 'firstMs'>
   readonly role: string | undefined
@@ -79,9 +79,9 @@ export interface AttemptTools {
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
 }
 
-/** What came of a message. `rounds`: how many the agent has completed now. `held`: the surroundings are broken and the task went back. */
+/** What came of a message. `rounds`: how many the agent has completed now; `end`: how the run ended. `held`: the surroundings are broken and the task went back. */
 export type Handled =
-  | { readonly kind: 'ran'; readonly rounds?: number }
+  | { readonly kind: 'ran'; readonly rounds?: number; readonly end: RunEnd }
   | { readonly kind: 'no-run' }
   | { readonly kind: 'drain' }
   | { readonly kind: 'held'; readonly trouble: Trouble }
@@ -122,8 +122,8 @@ async function followRoute(claimed: Claimed, message: Message, tools: AttemptToo
   const now = { agentId, state: agentStateOf(phase), currentTask }
   const route = routeMessage(message, now)
   if (route.kind === 'run') return await attempt(claimed, message, route, tools)
-  await answer(claimed, message, route, tools)
-  return { kind: route.kind === 'drain' ? 'drain' : 'no-run' }
+  const was = await answer(claimed, message, route, tools)
+  return { kind: route.kind === 'drain' && was !== 'duplicate' ? 'drain' : 'no-run' }
 }
 
 async function putAside(claimed: Claimed, detail: string, tools: AttemptTools): Promise<Handled> {
@@ -137,28 +137,28 @@ async function answer(
   claimed: Claimed,
   message: Message,
   route: Exclude<Route, { kind: 'run' }>,
-  { lease, write, emit }: AttemptTools,
-): Promise<void> {
+  tools: AttemptTools,
+): Promise<'ok' | 'gone' | 'duplicate'> {
+  const { lease, write, emit } = tools
   const kind = message.body.type
-  const { from } = message
-  if (route.kind === 'note') {
-    await write(() => acknowledgeMessage(lease, claimed, { note: route.text }))
-    emit({ type: 'message-noted', kind, from })
-  } else if (route.kind === 'answer') {
-    const reply = { to: from, raw: encodeReply(message, route.body, lease) }
-    // Whoever takes up what is in flight may have answered it already.
-    if (await write(() => acknowledgeMessage(lease, claimed, { reply })))
-      emit({ type: 'message-answered', kind, to: from })
-  } else {
-    await write(() => acknowledgeMessage(lease, claimed))
-    if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
+  const { from, id } = message
+  const end = {
+    ...remembered(message, tools),
+    ...(route.kind === 'note' && { note: route.text }),
+    ...(route.kind === 'answer' && { reply: replyTo(message, route.body, lease.agentId) }),
   }
+  const was = await write(() => acknowledgeMessage(lease, claimed, end))
+  if (was === 'duplicate') emit({ type: 'message-duplicate', kind, from, messageId: id })
+  else if (route.kind === 'note') emit({ type: 'message-noted', kind, from })
+  else if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
+  // Whoever takes up what is in flight may have answered it already.
+  else if (route.kind === 'answer' && was === 'ok') emit({ type: 'message-answered', kind, to: from })
+  return was
 }
 
-function encodeReply(message: Message, body: MessageBody, lease: Lease): string {
-  const createdAt = new Date().toISOString()
-  const { agentId: from } = lease
-  return encodeMessage(newMessage({ from, to: message.from, body, createdAt, correlationId: message.id }))
+/** Where a message may be handled once, its id is remembered with what it comes to. */
+function remembered({ id }: Message, { delivery }: AttemptTools): { messageId?: Id } {
+  return delivery === 'at-least-once' ? {} : { messageId: id }
 }
 
 async function attempt(
@@ -169,6 +169,7 @@ async function attempt(
 ): Promise<Handled> {
   const { lease, lifecycle, write } = tools
   const { taskId, description } = route
+  const atMostOnce = tools.delivery === 'at-most-once'
   if (description?.trim() === '') return await putAside(claimed, 'The message has no text', tools)
   const start = {
     digest: claimed.digest,
@@ -176,16 +177,21 @@ async function attempt(
     startId: newId(),
     cli: tools.cli.id,
     ...(description ? { description } : {}),
+    ...remembered(message, tools),
+    atMostOnce,
   }
   const started = await write(() => startTask(lease, start))
-  if (started.kind !== 'started') return await skip(claimed, taskId, started, tools)
+  if (started.kind === 'lost-run') {
+    return await failLostRun({ claimed, message, route, started, startId: start.startId }, tools)
+  }
+  if (started.kind !== 'started') return await skip({ claimed, message, route }, started, tools)
   const work: StartedWork = { claimed, message, route, started, startId: start.startId }
   const cancel = new AbortController()
   lifecycle.enter({ name: 'working', taskId, startId: start.startId, cancel })
   let handled: Handled = { kind: 'no-run' }
   try {
     const { outcome, ...told } = await runTask(work, cancel.signal, tools)
-    const rules = { ...tools.retries, attempt: started.attempt }
+    const rules = { ...tools.retries, attempt: started.attempt, atMostOnce }
     handled = await conclude({ ...work, ...told }, decide(outcome, rules), tools)
     return handled
   } finally {
@@ -214,15 +220,41 @@ interface Told {
 
 type Done = Work & Told
 
+/** The run of an earlier worker, which is the only one that there may be, died with it. */
+async function failLostRun(work: Work, tools: AttemptTools): Promise<Handled> {
+  const { claimed, message, started } = work
+  const { task, attempt: number } = started
+  const settlement = {
+    ...LOST_RUN,
+    ...{ digest: claimed.digest, taskId: task.id, settleId: newId(), notesUsed: 0, extras: {} },
+    ...remembered(message, tools),
+    bury: LOST_RUN.result,
+    eventMessage: `${LOST_RUN.reason}: ${LOST_RUN.result}`,
+    activity: `❌ failed: ${LOST_RUN.reason}`,
+  }
+  const replyAs = (stands: Task | null): Pick<Settlement, 'reply'> => {
+    if (stands) return replyOf(work, LOST_RUN, { letter: undefined, stands }, tools.lease)
+    const reply = lostRunReply({ agentId: tools.lease.agentId, task }, work)
+    return reply ? { reply } : {}
+  }
+  await settleAndTell(settlement, replyAs, tools)
+  tools.emit({ type: 'task-lost', taskId: task.id, attempt: number, detail: LOST_RUN.result })
+  return { kind: 'no-run' }
+}
+
 async function skip(
-  claimed: Claimed,
-  taskId: Id,
-  why: Exclude<Started, { kind: 'started' }>,
+  { claimed, message, route: { taskId } }: Pick<Work, 'claimed' | 'message' | 'route'>,
+  why: Exclude<Started, { kind: 'started' | 'lost-run' }>,
   tools: AttemptTools,
 ): Promise<Handled> {
   if (why.kind === 'missing') return await putAside(claimed, `The task ${taskId} has no record`, tools)
   if (why.kind === 'unreadable') {
     return await putAside(claimed, `The key of task ${taskId} holds no record: ${why.type}`, tools)
+  }
+  if (why.kind === 'duplicate') {
+    const { from, id, body } = message
+    tools.emit({ type: 'message-duplicate', kind: body.type, from, messageId: id })
+    return { kind: 'no-run' }
   }
   const words = why.kind === 'ended' ? `it is ${why.state} already` : `the agent ${why.agentId} runs it`
   tools.emit({ type: 'task-skipped', taskId, why: words })
@@ -268,24 +300,32 @@ function promptOf(
 }
 
 async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
+  const taskId = work.started.task.id
   switch (decision.kind) {
     case 'settle':
-      return { kind: 'ran', ...(await settle(work, decision, tools)) }
+      return {
+        kind: 'ran',
+        end: { taskId, ...failureOf(decision) },
+        ...(await settle(work, decision, tools)),
+      }
     case 'retry':
-      return { kind: 'ran', ...(await again(work, decision, tools)) }
-    case 'hold':
-      await giveBack(
-        work,
-        {
-          agentState: 'error',
-          lastError: decision.detail,
-          message: decision.detail,
-          ...(decision.sessionId ? { sessionId: decision.sessionId } : {}),
-          ...(decision.until ? { parkedUntil: new Date(decision.until).toISOString() } : {}),
-        },
-        tools,
-      )
+      return {
+        kind: 'ran',
+        end: { taskId, ...failureOf(decision.otherwise) },
+        ...(await again(work, decision, tools)),
+      }
+    case 'hold': {
+      const { sessionId } = decision
+      await giveBack(work, { ...brokenBy(decision), ...(sessionId ? { sessionId } : {}) }, tools)
       return { kind: 'held', trouble: troubleOf(decision) }
+    }
+    case 'fail-and-hold': {
+      await settle(work, decision.end, tools)
+      const { agentState: state, ...why } = brokenBy(decision.hold)
+      const error = { state, ...why, keep: ['paused', 'draining'] } as const
+      await tools.write(() => setAgentState(tools.lease, error))
+      return { kind: 'held', trouble: troubleOf(decision.hold) }
+    }
     case 'give-back': {
       const { sessionId } = decision
       const message = 'the worker ends; the task was given back'
@@ -297,6 +337,16 @@ async function conclude(work: Done, decision: Decision, tools: AttemptTools): Pr
     default:
       return unreachable(decision)
   }
+}
+
+function failureOf({ reason, result }: Extract<Decision, { kind: 'settle' }>): Pick<RunEnd, 'failure'> {
+  return reason ? { failure: { reason, detail: result } } : {}
+}
+
+/** What the agent's record says while its surroundings are broken. */
+function brokenBy({ detail, until }: Extract<Decision, { kind: 'hold' }>) {
+  const parked = until === undefined ? {} : { parkedUntil: new Date(until).toISOString() }
+  return { agentState: 'error', lastError: detail, message: detail, ...parked } as const
 }
 
 function troubleOf({ reason, detail, until }: Extract<Decision, { kind: 'hold' }>): Trouble {
@@ -390,6 +440,7 @@ async function writeEnd(
     state,
     result: end.result,
     notesUsed: work.notesUsed,
+    ...remembered(work.message, tools),
     extras: extrasOf(work, end, tools),
     eventMessage:
       state === 'running' ? 'left running: it could not be reported to the mission' : end.eventMessage,
@@ -453,29 +504,15 @@ function overruledBy(
 /** The message that goes out with the settle: to the conductor of a mission, or to whoever asked. */
 function replyOf(
   work: Work,
-  end: Extract<Decision, { kind: 'settle' }>,
+  end: { state: TaskState; result: string },
   { letter, stands }: { letter: string | undefined; stands: Task | null },
-  lease: Lease,
+  { agentId }: Lease,
 ): Pick<Settlement, 'reply'> {
   // Somebody else ended the task: there is nothing for the conductor to do.
-  if (letter !== undefined && stands === null) {
-    const body = { type: 'query', question: letter } as const
-    const createdAt = new Date().toISOString()
-    const message = newMessage({ from: lease.agentId, to: SUPERVISOR_ID, body, createdAt })
-    return { reply: { to: SUPERVISOR_ID, raw: encodeMessage(message) } }
-  }
-  // A message to oneself needs no answer: it would be a note in the next prompt.
-  if (work.route.description === undefined || work.message.from === lease.agentId) return {}
+  if (letter !== undefined && stands === null) return { reply: letterToConductor(letter, agentId) }
   const told = stands ? { state: stands.state, result: stands.result ?? stands.state } : end
-  const raw = encodeReply(work.message, replyBody(work, told), lease)
-  return { reply: { to: work.message.from, raw, ...(stands ? { tellsOf: stands.state } : {}) } }
-}
-
-/** A sender whose message carried its own text gets the answer; one who assigned a task reads its record. */
-function replyBody({ message, route }: Work, end: { state: TaskState; result: string }): MessageBody {
-  if (end.state !== 'completed') return { type: 'task_failed', task_id: route.taskId, error: end.result }
-  if (message.body.type === 'query') return { type: 'informational', summary: end.result }
-  return { type: 'task_done', task_id: route.taskId, result: end.result }
+  const reply = endReply(work, told, agentId)
+  return reply ? { reply: { ...reply, ...(stands ? { tellsOf: stands.state } : {}) } } : {}
 }
 
 function extrasOf(work: Done, end: Extract<Decision, { kind: 'settle' }>, tools: AttemptTools): TaskExtras {
@@ -499,10 +536,13 @@ async function giveBack(
   back: Pick<Parameters<typeof releaseTask>[1], 'message' | 'lastError' | 'sessionId' | 'parkedUntil'> & {
     agentState: 'error' | 'draining'
   },
-  { lease, write, emit }: AttemptTools,
+  tools: AttemptTools,
 ): Promise<void> {
+  const { lease, write, emit } = tools
   const taskId = work.started.task.id
-  const release = { digest: work.claimed.digest, taskId, releaseId: newId(), counted: true, ...back }
+  const { claimed, message } = work
+  const about = { digest: claimed.digest, taskId, releaseId: newId(), ...remembered(message, tools) }
+  const release = { ...about, counted: true, ...back }
   await write(() => releaseTask(lease, release))
   emit({ type: 'task-released', taskId, why: back.message })
 }

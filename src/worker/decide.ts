@@ -39,6 +39,12 @@ export type Decision =
       readonly until?: number
       readonly sessionId?: string
     }
+  /** The surroundings are broken, and a task that runs at most once has failed of it: the agent says `error`. */
+  | {
+      readonly kind: 'fail-and-hold'
+      readonly end: Extract<Decision, { kind: 'settle' }>
+      readonly hold: Extract<Decision, { kind: 'hold' }>
+    }
   /** The worker ends: the task goes back uncounted. */
   | { readonly kind: 'give-back'; readonly sessionId?: string }
   /** Somebody else has the lease: nothing may be written. */
@@ -71,13 +77,18 @@ export function decide(outcome: Outcome, rules: RetryRules): Decision {
     case 'held':
       return { kind: 'hold', reason: outcome.reason, detail: outcome.detail }
     case 'released': {
-      if (outcome.reason === 'lease-lost') return { kind: 'leave-alone' }
-      return { kind: 'give-back', ...(outcome.sessionId ? { sessionId: outcome.sessionId } : {}) }
+      const { reason, facts } = outcome
+      if (reason === 'lease-lost') return { kind: 'leave-alone' }
+      if (rules.atMostOnce) return failure({ reason, detail: ENDED_AT_MOST_ONCE, facts })
+      return { kind: 'give-back', ...(facts.sessionId ? { sessionId: facts.sessionId } : {}) }
     }
     default:
       return unreachable(outcome)
   }
 }
+
+const ENDED_AT_MOST_ONCE =
+  'The worker ended in the middle of the run; at most once means that it is not run again'
 
 function decideFailed(
   { reason, detail, facts, resetsAt }: Extract<Outcome, { kind: 'failed' }>,
@@ -87,19 +98,11 @@ function decideFailed(
   if (verdict.kind === 'hold') {
     const until = resetsAt === undefined ? {} : { until: resetsAt }
     const session = facts.sessionId ? { sessionId: facts.sessionId } : {}
-    return { kind: 'hold', reason: verdict.reason, detail: `${reason}: ${detail}`, ...until, ...session }
+    const words = `${reason}: ${detail}`
+    const hold = { kind: 'hold', reason: verdict.reason, detail: words, ...until, ...session } as const
+    return rules.atMostOnce ? { kind: 'fail-and-hold', end: failure({ reason, detail, facts }), hold } : hold
   }
-  const end = {
-    kind: 'settle',
-    state: 'failed',
-    result: detail,
-    truncated: false,
-    reason,
-    facts,
-    bury: detail,
-    eventMessage: `${reason}: ${oneLine(detail)}`,
-    activity: `❌ failed: ${oneLine(detail, 100)}`,
-  } as const
+  const end = failure({ reason, detail, facts })
   if (verdict.kind === 'final') return end
   const { delayMs } = verdict
   const again = `attempt ${rules.attempt} of ${rules.maxAttempts}, again in ${formatDuration(delayMs)}`
@@ -111,5 +114,27 @@ function decideFailed(
     eventMessage: `${reason}: ${oneLine(detail)} (${again})`,
     activity: `🔁 ${reason}, again in ${formatDuration(delayMs)}`,
     otherwise: end,
+  }
+}
+
+/** The end of a run that failed for good. */
+function failure({
+  reason,
+  detail,
+  facts,
+}: Pick<Extract<Outcome, { kind: 'failed' }>, 'reason' | 'detail' | 'facts'>): Extract<
+  Decision,
+  { kind: 'settle' }
+> {
+  return {
+    kind: 'settle',
+    state: 'failed',
+    result: detail,
+    truncated: false,
+    reason,
+    facts,
+    bury: detail,
+    eventMessage: `${reason}: ${oneLine(detail)}`,
+    activity: `❌ failed: ${oneLine(detail, 100)}`,
   }
 }

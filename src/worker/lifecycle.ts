@@ -17,6 +17,8 @@ export type Phase =
     }
   /** The CLI or its folder is missing: found by a look before the claim, or only by the start of a run. */
   | { readonly name: 'broken'; readonly by: 'look' | 'start'; readonly tries: number }
+  /** The circuit is open: the CLI is there and fails. */
+  | { readonly name: 'broken'; readonly by: 'circuit' }
   | { readonly name: 'stopped' }
 
 /** The word for a phase in the agent's record. */

@@ -1,8 +1,10 @@
 import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
+import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { Circuit, RunEnd } from '../reliability/circuit.ts'
 import { holdMs } from '../reliability/retry-policy.ts'
 import type { Claim, Claimed, Poison } from '../store/inbox.ts'
 import { replyErrorCode } from '../store/script.ts'
@@ -25,8 +27,10 @@ export interface LoopTools {
   readonly fetchWork: () => Promise<boolean>
   /** Waits until there may be something to claim; `rung` ends the wait. */
   readonly wait: (rung: AbortSignal) => Promise<void>
-  readonly sayBroken: (trouble: Trouble) => Promise<void>
-  readonly sayIdle: () => Promise<void>
+  /** Both say in the record how the circuit stands as well. */
+  readonly sayBroken: (detail: string) => Promise<void>
+  readonly sayIdle: (why?: string) => Promise<void>
+  readonly circuit: Circuit
   readonly lifecycle: Lifecycle
   readonly control: Control
   /** Rings when somebody wants to be heard at once. */
@@ -46,7 +50,6 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
   let rounds = 0
   let held = 0
   while (!tools.control.draining.aborted) {
-    if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
     if (!(await inOrder(tools))) {
       if (tools.once) return 'broken'
       continue
@@ -55,7 +58,7 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
     const claim = await claimed(tools)
     if ('trouble' in claim) {
       held += 1
-      if (held === 1) await tools.sayBroken(claim.trouble)
+      if (held === 1) await tools.sayBroken(claim.trouble.detail)
       await standBroken({ by: 'start', trouble: claim.trouble, tries: held }, tools)
       if (tools.once) return 'broken'
       continue
@@ -73,6 +76,9 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
         rounds += 1
         if (held > 0) tools.emit({ type: 'surroundings-mended' })
         held = 0
+        if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
+        await learn(handled.end, tools)
+        if (tools.once && tools.circuit.state === 'open') return 'broken'
       }
       if (handled.kind === 'held') {
         held += 1
@@ -137,24 +143,64 @@ async function rest(
   }
 }
 
-/** Looks whether a run could start. While it could not, the agent says `error` and the tasks stay queued. */
+/** Looks whether a run could start and is worth it. While not, the agent says `error` and the tasks stay queued. */
 async function inOrder(tools: LoopTools): Promise<boolean> {
-  const { lifecycle } = tools
+  const { lifecycle, circuit } = tools
+  if (circuit.waitMs > 0) {
+    await standOpen(tools)
+    return false
+  }
   const trouble = await tools.inspect()
   const { phase } = lifecycle
-  if (!trouble) {
-    if (phase.name === 'starting') {
-      await tools.sayIdle()
-      lifecycle.enter({ name: 'idle' })
-    }
-    // What only the start of a run showed is mended when a run has started.
-    if (phase.name === 'broken' && phase.by === 'look') await mend(tools)
-    return true
+  if (trouble) {
+    const tries = phase.name === 'broken' && phase.by !== 'circuit' ? phase.tries + 1 : 1
+    if (tries === 1) await tools.sayBroken(trouble.detail)
+    await standBroken({ by: 'look', trouble, tries }, tools)
+    return false
   }
-  const tries = phase.name === 'broken' ? phase.tries + 1 : 1
-  if (tries === 1) await tools.sayBroken(trouble)
-  await standBroken({ by: 'look', trouble, tries }, tools)
-  return false
+  // What only the start of a run showed is mended when a run has started.
+  if (phase.name === 'broken' && phase.by === 'look') await mend(tools)
+  if (circuit.halfOpen()) {
+    // First the phase: a beat that was sent meanwhile would write `error` again, and none follows for seconds.
+    lifecycle.enter({ name: 'idle' }, 'half-open')
+    await tools.sayIdle('the circuit is half-open: the next task shows whether the CLI works again')
+    tools.emit({ type: 'circuit-half-open' })
+  } else if (phase.name === 'starting') {
+    await tools.sayIdle()
+    lifecycle.enter({ name: 'idle' })
+  }
+  return true
+}
+
+/** Has the circuit learn from a run, and tells what that made of it. */
+async function learn(end: RunEnd, tools: LoopTools): Promise<void> {
+  const { circuit, sayIdle, emit } = tools
+  const before = circuit.state
+  await circuit.record(end)
+  if (circuit.state === before) return
+  if (circuit.state === 'open') return await standOpen(tools)
+  await sayIdle('the circuit is closed again')
+  emit({ type: 'circuit-closed' })
+}
+
+/** Says once why the circuit is open, and waits until a task may be tried. */
+async function standOpen(tools: LoopTools): Promise<void> {
+  const { circuit, lifecycle, once } = tools
+  const { waitMs, row } = circuit
+  const { phase } = lifecycle
+  if (!(phase.name === 'broken' && phase.by === 'circuit')) {
+    const next = once ? {} : { retryMs: waitMs }
+    const at = once ? '' : `, one task is tried at ${new Date(Date.now() + waitMs).toISOString()}`
+    await tools.sayBroken(`The circuit is open${at}: ${rowSentence(row)}`)
+    lifecycle.enter({ name: 'broken', by: 'circuit' }, 'circuit open')
+    tools.emit({ type: 'circuit-opened', detail: rowSentence(row), ...next })
+  }
+  if (!once) await sleep(waitMs, tools.control.draining)
+}
+
+function rowSentence({ failures, last }: Circuit['row']): string {
+  const tasks = failures === 1 ? '1 task' : `${failures} different tasks in a row`
+  return `${tasks} failed${last ? `, the last one with ${last.reason}: ${oneLine(last.detail)}` : ''}`
 }
 
 async function mend({ emit, sayIdle, lifecycle }: LoopTools): Promise<void> {

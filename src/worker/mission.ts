@@ -50,7 +50,11 @@ function openLetter(task: Task, end: Settling, why: string): string {
   ].join('\n\n')
 }
 
-function failureLetter(task: Task, end: Settling): string {
+/** What the conductor of a mission is told of a task that failed. */
+export function failureLetter(
+  task: Pick<Task, 'id' | 'description'>,
+  end: { readonly reason?: string; readonly result: string },
+): string {
   return [
     `[Mission] Task ${task.id} (${oneLine(task.description)}) failed: ${end.reason ?? 'failed'}.`,
     cutChars(end.result, LONGEST_QUOTE),

@@ -4,6 +4,7 @@ import { aborted, monotonicMs, sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Id } from '../domain/ids.ts'
 import type { Emit } from '../domain/worker-event.ts'
+import type { Circuit } from '../reliability/circuit.ts'
 import { lookAfterPeers } from '../reliability/peers.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { leaveTown, setAgentState } from '../store/agents.ts'
@@ -18,6 +19,7 @@ import type { Control } from './control.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
+import { endOfLostRun } from './lost-run.ts'
 import type { MissionTools } from './mission.ts'
 import { buryPoison } from './poison.ts'
 import type { Trouble } from './run.ts'
@@ -41,6 +43,8 @@ export interface WorkerOptions {
   /** Tells the run in hand whether the agent is paused. */
   readonly onPaused: (paused: boolean) => void
   readonly control: Control
+  /** Says whether the CLI is worth another task; it outlives a registration. */
+  readonly circuit: Circuit
   readonly emit: Emit
   readonly once: boolean
   readonly maxRounds: number
@@ -49,7 +53,7 @@ export interface WorkerOptions {
   readonly inspect: () => Promise<Trouble | null>
   readonly attempt: Pick<
     AttemptTools,
-    'cli' | 'cliVersion' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
+    'cli' | 'cliVersion' | 'delivery' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
   > & {
     readonly report: MissionTools['report']
   }
@@ -79,7 +83,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   })
   const watch = lookAfterPeers({
     look: () => redis.once(() => lookAtPeers(lease.redis, lease.town)),
-    recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId)),
+    recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId, endOfLostRun)),
     onRecovered: (recovered) => emit({ type: 'peer-recovered', ...recovered }),
     signal: ending.signal,
   })
@@ -196,15 +200,20 @@ function loopTools(
   attempt: AttemptTools,
   redis: Patience,
 ): Parameters<typeof runLoop>[0] {
-  const { lease, blocking, control, emit, bell } = options
+  const { lease, blocking, control, circuit, emit, bell } = options
   const { lifecycle } = attempt
   const between = redis.until(control.draining)
   const backlog = new BacklogLook(lease, options.attempt.role)
+  const keep = ['paused', 'draining'] as const
+  const say = (change: Parameters<typeof setAgentState>[1]) =>
+    between(() => setAgentState(lease, { ...change, circuit: circuit.state }))
   let rounds = 0
   return {
     inspect: options.inspect,
     claim: async () => {
-      const claim = await between(() => claimMessage(lease, rounds))
+      // The probe should be a task that has not failed yet: those that have may be bad themselves, or run out of attempts.
+      const due = circuit.state === 'half-open' ? 'tail' : 'head'
+      const claim = await between(() => claimMessage(lease, rounds, due))
       if ('rounds' in claim) rounds = claim.rounds
       return claim
     },
@@ -218,12 +227,9 @@ function loopTools(
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
     },
-    sayBroken: ({ detail }) =>
-      between(() =>
-        setAgentState(lease, { state: 'error', message: detail, lastError: detail, keep: ['paused'] }),
-      ),
-    sayIdle: () =>
-      between(() => setAgentState(lease, { state: 'idle', message: 'ready', keep: ['paused', 'draining'] })),
+    sayBroken: (detail) => say({ state: 'error', message: detail, lastError: detail, keep }),
+    sayIdle: (why = 'ready') => say({ state: 'idle', message: why, keep }),
+    circuit,
     lifecycle,
     control,
     bell,

@@ -186,6 +186,28 @@ describe('a login that is refused', () => {
   })
 })
 
+describe('a limit of the model server, at most once', () => {
+  it('fails the task that met it, and keeps the others until it is over', async () => {
+    const { town, agents } = await scene(CLAUDE)
+    const daemon = await town.worker('--cli', 'fake', '--delivery', 'at-most-once')
+    const [first, second] = [await assign(town, 'x'), await assign(town, 'y')]
+    const resetsAt = Math.floor(Date.now() / 1000) + 3
+    await refuse(await agents.next(), "You've hit your session limit", 429, resetsAt)
+    await daemon.says(/working -> error \((quota|rate-limit)\)/)
+    expect(await ended(town, first)).toMatchObject({ state: 'failed', reason: 'quota', attempts: 1 })
+    expect(await agentOf(town)).toMatchObject({
+      state: 'error',
+      lastError: expect.stringContaining('hit your session limit'),
+      parkedUntil: new Date(resetsAt * 1000).toISOString(),
+    })
+    await answer(await agents.next(), 'after the limit')
+    expect(await ended(town, second)).toMatchObject({ state: 'completed', attempts: 1 })
+    await until(async () => (await agentOf(town)).state === 'idle', 'the agent is idle')
+    expect(await agentOf(town)).not.toHaveProperty('parkedUntil')
+    expect(await json(town, 'dead-letters', 'list')).toMatchObject({ letters: [{ taskId: first }] })
+  })
+})
+
 describe('dead-letters', () => {
   it('keeps what cannot be read, shows it, and drops it', async () => {
     const { town } = await scene()

@@ -224,7 +224,7 @@ describe('tt prune', () => {
       'it is put by',
     )
     expect(await town.tt('prune')).toMatch(/Removed worker-1 .* - Error/)
-    await daemon.says(/pruned while its CLI was missing[\s\S]*registered as worker-1/)
+    await daemon.says(/pruned while it stood in error[\s\S]*registered as worker-1/)
     await town.ttSays(['inbox', 'worker-1'], /1 messages/)
     await writeFile(program, `#!/bin/sh\nexec ${FAKE_AGENT}\n`, { mode: 0o755 })
     const run = await town.agents.next()

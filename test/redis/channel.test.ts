@@ -487,6 +487,7 @@ describe.each(['hash', 'json'] as const)('records as %s', (form) => {
     host: 'box',
     pid: 42,
     workerVersion: '1',
+    circuit: 'half-open',
     lastError: 'x',
   }
 

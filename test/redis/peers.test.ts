@@ -7,6 +7,7 @@ import { claimMessage } from '../../src/store/inbox.ts'
 import { Forgotten, type Lease, LeaseLost, pulse } from '../../src/store/lease.ts'
 import { lookAtPeers, recoverPeer } from '../../src/store/peers.ts'
 import { getTask, settleTask, startTask } from '../../src/store/tasks.ts'
+import { endOfLostRun } from '../../src/worker/lost-run.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
 
@@ -15,7 +16,7 @@ const { register, assign, claimed, claimAndStart } = useWorker(here)
 
 /** A look that waits for nobody. */
 const look = (graceMs = 0) => lookAtPeers(here.redis, here.town, { graceMs, turnMs: 0 })
-const recover = (lease: Lease) => recoverPeer(here.redis, here.town, lease.agentId)
+const recover = (lease: Lease) => recoverPeer(here.redis, here.town, lease.agentId, endOfLostRun)
 const inbox = (lease: Lease) => here.redis.lrange(lease.agent.inbox, 0, -1)
 
 /** An agent whose worker died in the middle of its task; another one waits. */
@@ -120,7 +121,7 @@ describe('recovering a dead peer', () => {
     await here.redis.hset(here.town.task(taskId), 'session_id', 's-1')
     await here.redis.rpush(lease.agent.inFlight, 'second')
     const before = await inbox(lease)
-    expect(await recover(lease)).toEqual({ agentId: lease.agentId, name: 'worker-1', messages: 2 })
+    expect(await recover(lease)).toEqual({ agentId: lease.agentId, name: 'worker-1', messages: 2, lost: [] })
     expect(await inbox(lease)).toEqual([raw, 'second', ...before])
     expect(await here.redis.exists(lease.agent.inFlight)).toBe(0)
     const task = await getTask(here.redis, here.town, taskId)
@@ -148,7 +149,10 @@ describe('recovering a dead peer', () => {
     const { lease, raw } = await dead()
     const other = here.redis.duplicate()
     try {
-      const both = await Promise.all([recover(lease), recoverPeer(other, here.town, lease.agentId)])
+      const both = await Promise.all([
+        recover(lease),
+        recoverPeer(other, here.town, lease.agentId, endOfLostRun),
+      ])
       expect(both.filter(Boolean)).toHaveLength(1)
     } finally {
       other.disconnect()
@@ -272,7 +276,7 @@ describe('a worker that a peer took for dead', () => {
     try {
       for (let round = 0; round < 30; round += 1) {
         const { lease, taskId, digest } = await dead(`worker-${round}`)
-        const recovering = recoverPeer(other, here.town, lease.agentId)
+        const recovering = recoverPeer(other, here.town, lease.agentId, endOfLostRun)
         const settled = settleTask(lease, settlement(digest, taskId)).then(
           () => true,
           () => false,

@@ -5,6 +5,7 @@ import { claimMessage, type Poison, putPoisonAside } from '../../src/store/inbox
 import type { Lease } from '../../src/store/lease.ts'
 import { recoverPeer } from '../../src/store/peers.ts'
 import { cancelTask, getTask } from '../../src/store/tasks.ts'
+import { endOfLostRun } from '../../src/worker/lost-run.ts'
 import { useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
 
@@ -59,7 +60,9 @@ describe('a message with which workers died', () => {
     for (let deaths = 0; deaths < 5; deaths += 1) {
       expect(await claimMessage(lease)).toMatchObject({ kind: 'message' })
       await die(lease)
-      expect(await recoverPeer(here.redis, here.town, lease.agentId)).toMatchObject({ messages: 1 })
+      expect(await recoverPeer(here.redis, here.town, lease.agentId, endOfLostRun)).toMatchObject({
+        messages: 1,
+      })
       lease = await register()
     }
     expect(await claimMessage(lease)).toMatchObject({ kind: 'poison', deaths: 5 })

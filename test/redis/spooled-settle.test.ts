@@ -4,6 +4,7 @@ import { getAgent } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { recoverPeer } from '../../src/store/peers.ts'
 import { getTask, settleTask } from '../../src/store/tasks.ts'
+import { endOfLostRun } from '../../src/worker/lost-run.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
 
@@ -17,7 +18,7 @@ async function afterDeath({ recovered }: { recovered: boolean }) {
   const { digest } = await claimAndStart(before, taskId)
   await assign(before, 'waits')
   await here.redis.del(before.agent.lease)
-  if (recovered) await recoverPeer(here.redis, here.town, before.agentId)
+  if (recovered) await recoverPeer(here.redis, here.town, before.agentId, endOfLostRun)
   const lease = await register()
   return { lease, taskId, end: settlement(digest, taskId, { spooled: true }) }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import { AGENT_STATES, AGENT_TYPES, type Agent, SPAWN_MODES } from '../../src/domain/agent.ts'
+import { AGENT_STATES, AGENT_TYPES, type Agent, CIRCUIT_STATES, SPAWN_MODES } from '../../src/domain/agent.ts'
+import { DELIVERIES } from '../../src/domain/delivery.ts'
 import { REASONS } from '../../src/domain/outcome.ts'
 import { TASK_STATES, type Task } from '../../src/domain/task.ts'
 
@@ -49,6 +50,8 @@ export const agent: fc.Arbitrary<Agent> = fc.record(
     host: text,
     pid: count,
     workerVersion: text,
+    circuit: fc.constantFrom(...CIRCUIT_STATES),
+    delivery: fc.constantFrom(...DELIVERIES),
     lastError: text,
   },
   {

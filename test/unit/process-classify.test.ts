@@ -53,8 +53,8 @@ describe('a run that we ended', () => {
     ['timeout', { kind: 'failed', reason: 'timeout', detail: expect.stringContaining('1h00m') }],
     ['stalled', { kind: 'failed', reason: 'stalled', detail: expect.stringContaining('15m00s') }],
     ['cancelled', { kind: 'cancelled' }],
-    ['shutdown', { kind: 'released', reason: 'shutdown', sessionId: 's-1' }],
-    ['lease-lost', { kind: 'released', reason: 'lease-lost', sessionId: 's-1' }],
+    ['shutdown', { kind: 'released', reason: 'shutdown', facts: { sessionId: 's-1' } }],
+    ['lease-lost', { kind: 'released', reason: 'lease-lost', facts: { sessionId: 's-1' } }],
   ])('is judged by why, %s, before what it said', (endedBy, expected) => {
     const reading = read({ ...DONE, sessionId: 's-1', fatal: { message: 'quota' } })
     expect(outcome(exit({ endedBy, exitCode: 0 }), reading)).toMatchObject(expected)

@@ -37,7 +37,7 @@ async function lookOn(answers: readonly (PeerLook | Error)[], recover = async (i
   return told
 }
 
-const of = (agentId: string): Recovered | null => ({ agentId, name: agentId, messages: 1 })
+const of = (agentId: string): Recovered | null => ({ agentId, name: agentId, messages: 1, lost: [] })
 
 describe('lookAfterPeers', () => {
   it('looks every two seconds or a little sooner, never together with all others', async () => {

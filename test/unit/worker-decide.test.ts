@@ -60,17 +60,17 @@ describe('decide', () => {
     ],
     [
       'gives back at a shutdown, with the session',
-      { kind: 'released', reason: 'shutdown', sessionId: 's' },
+      { kind: 'released', reason: 'shutdown', facts },
       { kind: 'give-back', sessionId: 's' },
     ],
     [
       'gives back at a shutdown before there was a session',
-      { kind: 'released', reason: 'shutdown' },
+      { kind: 'released', reason: 'shutdown', facts: { toolCalls: 0, durationMs: 0 } },
       { kind: 'give-back' },
     ],
     [
       'leaves alone what belongs to the next holder of the lease',
-      { kind: 'released', reason: 'lease-lost', sessionId: 's' },
+      { kind: 'released', reason: 'lease-lost', facts },
       { kind: 'leave-alone' },
     ],
   ])('%s', (_, outcome, decision) => {
@@ -140,5 +140,43 @@ describe('decide', () => {
       until: 5,
       sessionId: 's',
     })
+  })
+})
+
+describe('decide, at most once', () => {
+  const once = { attempt: 1, maxAttempts: 3, firstMs: 5000, atMostOnce: true }
+
+  it.each(REASONS)('fails a run for good that ended with %s, its message kept', (reason) => {
+    const decision = decide({ kind: 'failed', reason, detail: 'because', facts }, once)
+    const end = decision.kind === 'fail-and-hold' ? decision.end : decision
+    expect(end).toMatchObject({ kind: 'settle', state: 'failed', reason, result: 'because', bury: 'because' })
+  })
+
+  it.each(['auth', 'quota', 'rate-limit', 'not-installed', 'config'] as const)(
+    'waits for the surroundings behind %s, too',
+    (reason) => {
+      const outcome = { kind: 'failed', reason, detail: 'because', facts, resetsAt: 5 } as const
+      expect(decide(outcome, once)).toMatchObject({
+        kind: 'fail-and-hold',
+        hold: { reason, detail: `${reason}: because`, until: 5 },
+      })
+    },
+  )
+
+  it('gives a task back whose CLI was never started', () => {
+    expect(decide({ kind: 'held', reason: 'config', detail: 'no folder' }, once)).toMatchObject({
+      kind: 'hold',
+    })
+  })
+
+  it('fails a run that a shutdown ended, with what is known of it, and leaves one alone whose lease is lost', () => {
+    expect(decide({ kind: 'released', reason: 'shutdown', facts }, once)).toMatchObject({
+      kind: 'settle',
+      state: 'failed',
+      reason: 'shutdown',
+      facts,
+      bury: expect.stringMatching(/not run again/),
+    })
+    expect(decide({ kind: 'released', reason: 'lease-lost', facts }, once)).toEqual({ kind: 'leave-alone' })
   })
 })

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { Bell } from '../../src/base/bell.ts'
 import type { WorkerEvent } from '../../src/domain/worker-event.ts'
+import { Circuit, type CircuitRules } from '../../src/reliability/circuit.ts'
 import type { Claim } from '../../src/store/inbox.ts'
 import type { Handled } from '../../src/worker/attempt.ts'
 import { Control } from '../../src/worker/control.ts'
@@ -24,6 +25,11 @@ beforeEach(() => void slept.splice(0))
 
 const NOT_INSTALLED: Trouble = { reason: 'not-installed', detail: 'no such program' }
 const message = (raw: string): Claim => ({ kind: 'message', raw, digest: raw, rounds: 0 })
+const ran = (taskId: string): Handled => ({ kind: 'ran', end: { taskId } })
+const failed = (taskId: string): Handled => ({
+  kind: 'ran',
+  end: { taskId, failure: { reason: 'exit', detail: 'it exited with 1\nand said why' } },
+})
 const EMPTY: Claim = { kind: 'empty', rounds: 0, delayed: 0 }
 
 interface Script {
@@ -35,6 +41,7 @@ interface Script {
   readonly inspected?: readonly (Trouble | null)[]
   readonly once?: boolean
   readonly maxRounds?: number
+  readonly circuit?: Partial<CircuitRules>
 }
 
 /** Runs a loop on tools that do what the script says, and tells what it did. */
@@ -47,6 +54,7 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
   const emit = (event: WorkerEvent) => void events.push(event)
   const control = new Control()
   const lifecycle = new Lifecycle(emit)
+  const circuit = new Circuit({ failures: 3, firstMs: 30_000, random: () => 0, ...script.circuit })
   const tools: LoopTools = {
     inspect: async () => (inspected?.shift() as Trouble | undefined) ?? null,
     claim: async () => {
@@ -57,13 +65,14 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
     putPoisonAside: async ({ digest }) => void steps.push(`put ${digest} aside`),
     handle: async ({ raw }) => {
       steps.push(`handle ${raw}`)
-      return (handled?.shift() as Handled | undefined) ?? { kind: 'ran' }
+      return (handled?.shift() as Handled | undefined) ?? ran(raw)
     },
     wait: async () => void steps.push('wait'),
     bell: new Bell(),
     fetchWork: async () => false,
-    sayBroken: async ({ detail }) => void steps.push(`broken: ${detail}`),
-    sayIdle: async () => void steps.push('idle'),
+    sayBroken: async (detail) => void steps.push(`broken: ${detail}`),
+    sayIdle: async (why) => void steps.push(why ? `idle: ${why}` : 'idle'),
+    circuit,
     lifecycle,
     control,
     emit,
@@ -178,7 +187,7 @@ describe('runLoop with a number of rounds', () => {
   })
 
   it('counts only what ran', async () => {
-    const handled: Handled[] = [{ kind: 'no-run' }, { kind: 'held', trouble: NOT_INSTALLED }, { kind: 'ran' }]
+    const handled: Handled[] = [{ kind: 'no-run' }, { kind: 'held', trouble: NOT_INSTALLED }, ran('a')]
     const { end, steps } = await loopOn({ maxRounds: 1, handled, claims: ['a', 'b', 'c', 'd'].map(message) })
     expect(end).toBe('rounds')
     expect(steps.filter((step) => step.startsWith('handle'))).toEqual(['handle a', 'handle b', 'handle c'])
@@ -219,7 +228,7 @@ describe('runLoop in broken surroundings', () => {
 
   it('backs off from hold to hold, and begins anew after a run', async () => {
     const held: Handled = { kind: 'held', trouble: NOT_INSTALLED }
-    const handled: Handled[] = [held, held, held, { kind: 'ran' }, held]
+    const handled: Handled[] = [held, held, held, ran('a'), held]
     await loopOn({ handled, claims: ['a', 'a', 'a', 'a', 'b'].map(message) })
     const waits = slept.map(({ ms }) => ms)
     expect(waits).toHaveLength(4)
@@ -231,7 +240,7 @@ describe('runLoop in broken surroundings', () => {
 
   it('says mended only when a run has started, and broken once', async () => {
     const held: Handled = { kind: 'held', trouble: NOT_INSTALLED }
-    const handled: Handled[] = [held, held, { kind: 'ran' }]
+    const handled: Handled[] = [held, held, ran('a')]
     const { events, steps } = await loopOn({ handled, claims: ['a', 'a', 'a'].map(message) })
     expect(typesOf(events).filter((type) => type !== 'state')).toEqual([
       'surroundings-broken',
@@ -267,6 +276,129 @@ describe('runLoop in broken surroundings', () => {
       },
     }))
     expect(phases.map(({ name }) => name)).toEqual(['starting', 'broken'])
+  })
+})
+
+describe('runLoop with different tasks that fail in a row', () => {
+  const FAILED = '3 different tasks in a row failed, the last one with exit: it exited with 1'
+  const HALF_OPEN = 'idle: the circuit is half-open: the next task shows whether the CLI works again'
+  const CLOSED = 'idle: the circuit is closed again'
+  const handled = ['a', 'b', 'c'].map(failed)
+  const claims = ['a', 'b', 'c', 'd', 'e'].map(message)
+
+  // The time is over when a wait is; `late` of it is left, as timers may be early.
+  function clock(late: readonly number[] = []) {
+    const left = [...late]
+    return { now: () => slept.reduce((sum, { ms }, at) => sum + ms - (left[at] ?? 0), 0) }
+  }
+
+  it('claims nothing while the circuit is open, tries one, and closes it', async () => {
+    const { steps, events } = await loopOn({ claims, handled, circuit: clock() })
+    expect(slept.map(({ ms }) => ms)).toEqual([30_000])
+    expect(steps).toEqual([
+      ...['idle', 'handle a', 'handle b', 'handle c'],
+      expect.stringMatching(
+        /^broken: The circuit is open, one task is tried at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z: 3 different tasks in a row failed, the last one with exit: it exited with 1$/,
+      ),
+      ...[HALF_OPEN, 'handle d', CLOSED, 'handle e'],
+    ])
+    expect(events).toEqual([
+      { type: 'state', from: 'starting', to: 'idle' },
+      { type: 'state', from: 'idle', to: 'error', why: 'circuit open' },
+      { type: 'circuit-opened', detail: FAILED, retryMs: 30_000 },
+      { type: 'state', from: 'error', to: 'idle', why: 'half-open' },
+      { type: 'circuit-half-open' },
+      { type: 'circuit-closed' },
+    ])
+  })
+
+  it('opens it for longer when the one that is tried fails as well', async () => {
+    const probes = [...handled, failed('d'), failed('d')]
+    const { steps, events } = await loopOn({ claims, handled: probes, circuit: clock() })
+    expect(slept.map(({ ms }) => ms)).toEqual([30_000, 60_000, 120_000])
+    expect(steps.filter((step) => /^(handle|idle)/.test(step))).toEqual([
+      ...['idle', 'handle a', 'handle b', 'handle c'],
+      ...[HALF_OPEN, 'handle d', HALF_OPEN, 'handle e', HALF_OPEN],
+    ])
+    const opened = events.filter(({ type }) => type === 'circuit-opened')
+    expect(opened.map((event) => 'retryMs' in event && event.retryMs)).toEqual([30_000, 60_000, 120_000])
+  })
+
+  it('says once that it is open, also when a wait was a little too short', async () => {
+    const { steps } = await loopOn({ claims, handled, circuit: clock([2]) })
+    expect(slept.map(({ ms }) => ms)).toEqual([30_000, 2])
+    expect(steps.filter((step) => step.startsWith('broken'))).toHaveLength(1)
+    expect(steps.slice(-4)).toEqual([HALF_OPEN, 'handle d', CLOSED, 'handle e'])
+  })
+
+  it('stays half-open until a run tells something of the CLI', async () => {
+    const cancelled: Handled = {
+      kind: 'ran',
+      end: { taskId: 'd', failure: { reason: 'cancelled', detail: 'Cancelled' } },
+    }
+    const held: Handled = { kind: 'held', trouble: NOT_INSTALLED }
+    const probes = [...handled, cancelled, { kind: 'no-run' } as const, held, failed('e')]
+    const { events } = await loopOn({ claims: [...claims, ...claims], handled: probes, circuit: clock() })
+    expect(typesOf(events).filter((type) => type.startsWith('circuit'))).toEqual([
+      ...['circuit-opened', 'circuit-half-open', 'circuit-opened', 'circuit-half-open', 'circuit-closed'],
+    ])
+  })
+
+  it('tells of a missing CLI when the time is over, and tries a task when it is there', async () => {
+    const looks = [null, null, null, NOT_INSTALLED, NOT_INSTALLED]
+    const { steps, events } = await loopOn({ claims, handled, inspected: looks, circuit: clock() })
+    expect(steps.slice(5)).toEqual([
+      'broken: no such program',
+      'idle',
+      HALF_OPEN,
+      'handle d',
+      CLOSED,
+      'handle e',
+    ])
+    expect(typesOf(events).slice(2)).toEqual([
+      ...['circuit-opened', 'surroundings-broken', 'state', 'surroundings-mended'],
+      ...['circuit-half-open', 'circuit-closed'],
+    ])
+  })
+
+  it('says that it is open when it begins with one that is, and closes it after all', async () => {
+    const circuit = new Circuit({ failures: 1, firstMs: 30_000, ...clock() })
+    await circuit.record({ taskId: 'x', failure: { reason: 'crashed', detail: 'SIGSEGV' } })
+    const { steps, events } = await loopOn({ claims: [message('a')] }, () => ({ circuit }))
+    expect(steps).toEqual([
+      expect.stringMatching(
+        /^broken: The circuit is open.*: 1 task failed, the last one with crashed: SIGSEGV$/,
+      ),
+      ...[HALF_OPEN, 'handle a', CLOSED],
+    ])
+    expect(events[0]).toEqual({ type: 'state', from: 'starting', to: 'error', why: 'circuit open' })
+  })
+
+  it('ends with `once`, and promises no further try', async () => {
+    const { end, steps, events } = await loopOn({ claims, handled, once: true })
+    expect(end).toBe('broken')
+    expect(slept).toEqual([])
+    expect(steps.at(-1)).toBe(`broken: The circuit is open: ${FAILED}`)
+    expect(events.at(-1)).toEqual({ type: 'circuit-opened', detail: FAILED })
+  })
+
+  it('ends with `once` also where the next try would be due at once', async () => {
+    const { end, steps } = await loopOn({ claims, handled, once: true, circuit: { firstMs: 0 } })
+    expect([end, steps.filter((step) => step.startsWith('handle')).at(-1)]).toEqual(['broken', 'handle c'])
+  })
+
+  it('ends at once when that was its last round', async () => {
+    const { end, steps } = await loopOn({ claims, handled, maxRounds: 3 })
+    expect([end, slept, steps.at(-1)]).toEqual(['rounds', [], 'handle c'])
+  })
+
+  it('stops waiting when it is told to drain', async () => {
+    const { end, steps } = await loopOn({ claims, handled }, ({ control }) => ({
+      sayBroken: async () => control.drain('enough'),
+    }))
+    expect(end).toBe('drained')
+    expect(slept.map(({ signal }) => signal?.aborted)).toEqual([true])
+    expect(steps.at(-1)).toBe('handle c')
   })
 })
 
@@ -349,6 +481,7 @@ describe('Lifecycle', () => {
     [{ name: 'paused' }, 'paused'],
     [{ name: 'working', taskId: 't', startId: 's', cancel }, 'working'],
     [{ name: 'broken', by: 'look', tries: 1 }, 'error'],
+    [{ name: 'broken', by: 'circuit' }, 'error'],
     [{ name: 'stopped' }, 'stopped'],
   ])('stands in the record as the state of its phase: %j is %s', (phase, state) => {
     expect(agentStateOf(phase)).toBe(state)

@@ -8,11 +8,11 @@ import { MEND, NOW } from './shared.ts'
  * What a wait took while the agent was being paused goes back: nobody would see it where it is.
  *
  * A message with which too many workers died is not handed over: it stays in flight to be put aside by its digest.
- *
- * What was delayed and is due stands at the head of the inbox.
+ * What was delayed and is due goes to the head of the inbox, or behind what nobody has tried yet.
  *
  * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed, deaths
- * ARGV: token, agent id, rounds that were completed when this worker looked last, how many deaths are too many
+ * ARGV: token, agent id, rounds that were completed when this worker looked last, where what is due goes ('head' or 'tail'), how many
+ *       deaths are too many
  * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds, how many are delayed} | {'message', rounds, raw, digest}
  *        | {'poison', how many workers died with it, digest}
  *        | {'restarted'} (the rounds count from 0 again: `tt restart` has started another worker for this agent)
@@ -39,9 +39,11 @@ if state == 'paused' then
 end
 local _, now_ms = now()
 local due = redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', now_ms, 'LIMIT', 0, 100)
-for i = #due, 1, -1 do
-  redis.call('ZREM', KEYS[7], due[i])
-  redis.call('LPUSH', inbox, due[i])
+local tail = ARGV[4] == 'tail'
+for i = 1, #due do
+  local message = tail and due[i] or due[#due + 1 - i]
+  redis.call('ZREM', KEYS[7], message)
+  redis.call(tail and 'RPUSH' or 'LPUSH', inbox, message)
 end
 local raw = redis.call('LINDEX', in_flight, 0)
 if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') end
@@ -49,6 +51,6 @@ if not raw then raw = redis.call('LMOVE', inbox, in_flight, 'LEFT', 'RIGHT') end
 if not raw then return {'empty', tostring(rounds), tostring(redis.call('ZCARD', KEYS[7]))} end
 local digest = redis.sha1hex(raw)
 local deaths = tonumber(redis.call('HGET', KEYS[8], digest)) or 0
-if deaths >= tonumber(ARGV[4]) then return {'poison', tostring(deaths), digest} end
+if deaths >= tonumber(ARGV[5]) then return {'poison', tostring(deaths), digest} end
 return {'message', tostring(rounds), raw, digest}`,
 )

@@ -42,7 +42,7 @@ if agent.there and ARGV[4] ~= '1' then
   local at = now()
   local before = get(agent, 'state') or 'starting'
   put(agent, 'state', 'stopped', 'last_heartbeat', at)
-  drop(agent, 'current_task')
+  drop(agent, 'current_task', 'circuit')
   save(agent)
   emit(KEYS[6], KEYS[7], {event_type = 'agent_stopped', agent_id = ARGV[2], old_state = title(before),
     new_state = 'Stopped', message = ARGV[3], timestamp = at})

@@ -1,16 +1,17 @@
 import { isTerminal, TASK_STATES } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import { EMIT, HANDLED, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 const OPEN = TASK_STATES.filter((state) => !isTerminal(state))
 
 /**
  * Gives a claimed message back to the head of the inbox, uncounted: the run did not fail by itself.
  *
- * KEYS: lease, in-flight, inbox, task, agent record, receipt, town events, agent events
+ * KEYS: lease, in-flight, inbox, task, agent record, receipt, town events, agent events, handled
  * ARGV: token, digest of the message, release id, agent id, task id, agent state, last error ('' = none), session id ('' = none), event message,
- *       attempt was counted: '1' or '0', until when the agent is parked ('' = it is not)
+ *       attempt was counted: '1' or '0', until when the agent is parked ('' = it is not), id of the message ('' = none is to be
+ *       forgotten)
  * Returns: {'lost'} | {'ok'}
  */
 export const release = script(
@@ -21,6 +22,7 @@ export const release = script(
   TAKE,
   TITLE,
   TASK_STATE,
+  HANDLED,
   `
 local lease, in_flight, inbox, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local token, digest, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -32,10 +34,11 @@ local task, agent = open(KEYS[4]), open(KEYS[5])
 local raw = take(in_flight, digest)
 if raw then redis.call('LPUSH', inbox, raw) end
 redis.call('SET', receipt, release_id, 'EX', ${KEPT_SECONDS})
+forget(KEYS[9], ARGV[12])
 if task.there and string.find(',${OPEN.join(',')},', ',' .. task_state(task) .. ',', 1, true)
   and (get(task, 'assigned_to') or agent_id) == agent_id then
   put(task, 'state', 'assigned', 'updated_at', at)
-  drop(task, 'started_at')
+  drop(task, 'started_at', 'delivery')
   if ARGV[10] == '1' then add(task, 'attempts', -1) end
   if session_id ~= '' then put(task, 'session_id', session_id) end
   save(task)

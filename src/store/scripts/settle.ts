@@ -1,7 +1,7 @@
 import { IN_HAND } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, BURY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import { ACTIVITY, BURY, EMIT, HANDLED, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
@@ -12,11 +12,13 @@ import { ACTIVITY, BURY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from
  * A spooled result, which another process left, is written only to a task that is still this agent's to settle: assigned or running.
  * Its message may be back in the inbox by then.
  *
- * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox, dead letters, inbox
+ * KEYS: lease, in-flight, task, agent record, notes, receipt, activity, town events, agent events, reply inbox, dead letters, inbox,
+ *   handled
  * ARGV: token, digest of the message, settle id, agent id, task id, state, allowed-from states (csv), result, reason ('' = none),
  *       number of notes used, reply message ('' = none), event message, activity text,
  *       which end the reply tells of ('' = that of the run, else the state that was found), why its message goes to the dead letters
- *       ('' = it does not), spooled: '1' or '0', then pairs of extra fields
+ *       ('' = it does not), spooled: '1' or '0', id of the message ('' = it is not remembered),
+ *       then pairs of extra fields
  * Returns: {'lost'} | {'left', 'gone', 'ended' or 'elsewhere'} (of a spooled result; nothing was written)
  *   | {'ok'} | {'ended', state} | {'gone'}, each of these three with the rounds that the agent has completed now,
  *   or {'reread', state} (nothing was written: the reply tells of another end)
@@ -31,13 +33,14 @@ export const settle = script(
   TITLE,
   TASK_STATE,
   BURY,
+  HANDLED,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local state, allowed, result, reason = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8], ARGV[9]
 if redis.call('GET', receipt) == settle_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
-local at = now()
+local at, now_ms = now()
 local task, agent = open(KEYS[3]), open(KEYS[4])
 local verdict, spooled = {'ok'}, ARGV[16] == '1'
 if spooled then
@@ -57,8 +60,9 @@ if ARGV[11] ~= '' and verdict[1] == 'ended' and verdict[2] ~= ARGV[14] then retu
 -- Whoever cancelled a task with our script has told it.
 local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
 if task.there and verdict[2] ~= 'running' then
-  for i = 17, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
+  for i = 18, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
 end
+if task.there and verdict[2] ~= 'running' then drop(task, 'delivery') end
 if verdict[1] == 'ok' then
   put(task, 'updated_at', at, 'assigned_to', agent_id)
   if state ~= 'running' then put(task, 'state', state, 'result', result, 'completed_at', at) end
@@ -69,6 +73,7 @@ local raw = take(in_flight, digest) or spooled and take(KEYS[12], digest)
 if ARGV[15] ~= '' and verdict[1] == 'ok' and raw then
   bury(KEYS[11], agent_id, get(agent, 'name') or '', reason, ARGV[15], raw, task_id)
 end
+remember(KEYS[13], ARGV[17], now_ms)
 -- A run that failed may have failed before it read them: told twice is better than never.
 if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.call('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})

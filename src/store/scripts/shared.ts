@@ -38,17 +38,44 @@ local function emit(town, agent, event)
 end`
 
 /**
- * take(list, digest) -> text or nil: removes a claimed message. It is named by the SHA-1 of its bytes: what a client read and
- * sends back is another text where the bytes are no UTF-8.
+ * find(list, digest) -> text or nil: a claimed message. It is named by the SHA-1 of its bytes: what a client read and sends back is
+ * another text where the bytes are no UTF-8.
+ * take(list, digest) -> text or nil: removes it.
  */
 export const TAKE = `
-local function take(list, digest)
+local function find(list, digest)
   for _, raw in ipairs(redis.call('LRANGE', list, 0, -1)) do
-    if redis.sha1hex(raw) == digest then
-      redis.call('LREM', list, 1, raw)
-      return raw
-    end
+    if redis.sha1hex(raw) == digest then return raw end
   end
+end
+local function take(list, digest)
+  local raw = find(list, digest)
+  if raw then redis.call('LREM', list, 1, raw) end
+  return raw
+end`
+
+/** How long the id of a message is remembered, and how many of them for each agent. */
+export const REMEMBERED_MS = 86_400_000
+export const MOST_REMEMBERED = 10_000
+
+/**
+ * is_handled(key, message id, now in ms) -> boolean, remember(key, message id, now in ms), forget(key, message id): the ids of
+ * messages that were handled. An empty id is none. A key of another type costs the memory, never the write that it goes with.
+ */
+export const HANDLED = `
+local function is_handled(key, id, now_ms)
+  local at = id ~= '' and tonumber(redis.pcall('ZSCORE', key, id) or nil)
+  return at and at > now_ms - ${REMEMBERED_MS}
+end
+local function remember(key, id, now_ms)
+  if id == '' then return end
+  redis.pcall('ZREMRANGEBYSCORE', key, '-inf', now_ms - ${REMEMBERED_MS})
+  redis.pcall('ZADD', key, now_ms, id)
+  redis.pcall('ZREMRANGEBYRANK', key, 0, -${MOST_REMEMBERED + 1})
+  redis.pcall('PEXPIRE', key, ${REMEMBERED_MS})
+end
+local function forget(key, id)
+  if id ~= '' then redis.pcall('ZREM', key, id) end
 end`
 
 /**

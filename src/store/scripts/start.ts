@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE } from './shared.ts'
+import { EMIT, HANDLED, KEPT_SECONDS, NOW, TAKE, TASK_STATE } from './shared.ts'
 
 /** How many notes one prompt gets, and how many bytes of them beyond the first: chatter must not cost a task. */
 const NOTES = 100
@@ -10,13 +10,18 @@ const NOTES_BYTES = 32 * 1024
  * Starts the task of a claimed message: task running, agent working, attempt counted, event written, and before it that the task was
  * assigned, where that stands in no event yet. A message that has no
  * task record of its own (task, query) brings the text to make one. A task that is at its end, or that another live worker
- * runs, is not started and its message is done with.
+ * runs, is not started and its message is done with. So is a message whose id was handled before, and the copy of one that waits
+ * for its next attempt.
  *
- * KEYS: lease, in-flight, task, agent record, notes, receipt, town events, agent events
+ * A run at most once is marked in the task's record until it is settled. Where the mark stands already, the run was lost with its
+ * worker: the task becomes this agent's, to be settled and not to be run.
+ *
+ * KEYS: lease, in-flight, task, agent record, notes, receipt, town events, agent events, handled, delayed
  * ARGV: token, digest of the message, agent id, task id, start id, cli, allowed-from states (csv), new description ('' = must exist),
  *       lease key prefix, lease key suffix,
- *       form of a new record ('hash' or 'json')
- * Returns: {'lost'} | {'missing'} | {'unreadable', what the key is} | {'ended', state} | {'elsewhere', agent id}
+ *       form of a new record ('hash' or 'json'), id of the message ('' = it is not remembered), at most once: '1' or '0'
+ * Returns: {'lost'} | {'missing'} | {'unreadable', what the key is} | {'ended', state} | {'elsewhere', agent id} | {'duplicate'}
+ *        | {'lost-run', started at, attempt, #task fields, 0, task field, value …}
  *        | {'started', started at, attempt, #task fields, notes left, task field, value …, note …}
  */
 export const start = script(
@@ -26,12 +31,14 @@ export const start = script(
   EMIT,
   TAKE,
   TASK_STATE,
+  HANDLED,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local cli, allowed, description = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8]
 if redis.call('GET', lease) ~= token then return {'lost'} end
-local at = now()
+local at, now_ms = now()
+local message_id, once = ARGV[12], ARGV[13] == '1'
 -- Before anything is written: a key of another type ends a script here.
 local waiting, held, size = redis.call('LRANGE', notes, 0, ${NOTES - 1}), {}, 0
 for i, note in ipairs(waiting) do
@@ -41,6 +48,15 @@ for i, note in ipairs(waiting) do
 end
 local task, agent = open(KEYS[3], ARGV[11]), open(KEYS[4])
 if task.broken then return {'unreadable', task.broken} end
+local repeated = redis.call('GET', receipt) == start_id
+local marked = not repeated and get(task, 'delivery') == 'at-most-once'
+if message_id ~= '' and not repeated and not marked then
+  local raw = find(in_flight, digest)
+  if is_handled(KEYS[9], message_id, now_ms) or raw and redis.call('ZSCORE', KEYS[10], raw) then
+    take(in_flight, digest)
+    return {'duplicate'}
+  end
+end
 if not task.there then
   if description == '' or redis.call('EXISTS', KEYS[3]) == 1 then return {'missing'} end
   put(task, 'id', task_id, 'description', description, 'state', 'assigned', 'created_at', at,
@@ -56,11 +72,21 @@ if state == 'running' and owner and owner ~= agent_id and redis.call('EXISTS', A
   take(in_flight, digest)
   return {'elsewhere', owner}
 end
-if redis.call('GET', receipt) ~= start_id then
+if marked then
+  put(task, 'assigned_to', agent_id)
+  save(task)
+  local fields = dump(task)
+  return {'lost-run', get(task, 'started_at') or at, get(task, 'attempts') or '1', #fields, 0, unpack(fields)}
+end
+if not repeated then
   redis.call('SET', receipt, start_id, 'EX', ${KEPT_SECONDS})
   add(task, 'attempts', 1)
   drop(task, 'completed_at', 'result', 'reason', 'exit_code', 'signal')
   put(task, 'state', 'running', 'started_at', at, 'updated_at', at, 'assigned_to', agent_id, 'cli', cli)
+  if once then
+    put(task, 'delivery', 'at-most-once')
+    remember(KEYS[9], message_id, now_ms)
+  end
   save(task)
   if agent.there then
     local before = get(agent, 'state')
