@@ -8,6 +8,7 @@ import { type RedisServer, startRedis } from './redis-servers.ts'
 import { useScene } from './scene.ts'
 
 const BLOCKER = fileURLToPath(new URL('./block-event-loop.mjs', import.meta.url))
+const SHIFTER = fileURLToPath(new URL('./shift-clock.mjs', import.meta.url))
 
 /** A town on a redis-server that keeps every write, behind a proxy for whoever wants it. */
 export interface FaultyTown {
@@ -21,6 +22,10 @@ export interface FaultyTown {
   startRedis(): Promise<void>
   /** Starts a worker that reaches Redis through the proxy, and waits until it is idle. */
   behindProxy(...args: string[]): Promise<Daemon>
+  /** The same, without waiting. */
+  startBehindProxy(...args: string[]): Daemon
+  /** Starts a worker whose clock is off by so much. */
+  withClock(shiftMs: number, ...args: string[]): Promise<Daemon>
   /** Starts a worker whose event loop stands still for so long at each SIGUSR2. */
   blockable(ms: number, ...args: string[]): Promise<Daemon>
 }
@@ -36,12 +41,16 @@ export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void):
     const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
     onClose(() => proxy.close())
     const { town, agents } = await scene({ env: { REDIS_URL: `redis://127.0.0.1:${server.port}` } })
-    const started = async (args: readonly string[], env: object) => {
+    const start = (args: readonly string[], env: object) => {
       const daemon = startProgram(args, { cwd: town.root, env: { ...agents.env, ...env } })
       onClose(async () => {
         daemon.signal('SIGKILL')
         await daemon.exit
       })
+      return daemon
+    }
+    const started = async (args: readonly string[], env: object) => {
+      const daemon = start(args, env)
       await daemon.says(/starting -> (idle|paused|error)/)
       return daemon
     }
@@ -60,6 +69,13 @@ export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void):
         server = await startRedis({ config: KEEPS_ALL, dir: server.dir, port: server.port })
       },
       behindProxy: (...args) => started(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
+      startBehindProxy: (...args) => start(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
+      withClock: (shiftMs, ...args) =>
+        started(args, {
+          REDIS_URL: `redis://127.0.0.1:${server.port}`,
+          NODE_OPTIONS: `--import=${SHIFTER}`,
+          CLOCK_SHIFT_MS: String(shiftMs),
+        }),
       blockable: (ms, ...args) =>
         started(args, {
           REDIS_URL: `redis://127.0.0.1:${server.port}`,
@@ -68,6 +84,11 @@ export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void):
         }),
     }
   }
+}
+
+/** A command of this name. */
+export function commandOf(wanted: string): Match {
+  return ([name = '']) => name.toLowerCase() === wanted
 }
 
 /** A run of this script, by its digest or, where the server does not know it yet, by its text. */
