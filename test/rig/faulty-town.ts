@@ -18,8 +18,8 @@ export interface FaultyTown {
   readonly server: RedisServer
   /** Ends the server as a crash does. */
   killRedis(): Promise<void>
-  /** Starts it again with its data. */
-  startRedis(): Promise<void>
+  /** Starts it again with its data, and with more lines of redis.conf. Settles when it has read the data. */
+  startRedis(...config: string[]): Promise<void>
   /** Starts a worker that reaches Redis through the proxy, and waits until it is idle. */
   behindProxy(...args: string[]): Promise<Daemon>
   /** The same, without waiting. */
@@ -65,8 +65,8 @@ export function useFaultyTown(onClose: (close: () => Promise<unknown>) => void):
         await server.kill()
         server.redis.disconnect()
       },
-      async startRedis() {
-        server = await startRedis({ config: KEEPS_ALL, dir: server.dir, port: server.port })
+      async startRedis(...config) {
+        server = await startRedis({ config: [...KEEPS_ALL, ...config], dir: server.dir, port: server.port })
       },
       behindProxy: (...args) => started(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
       startBehindProxy: (...args) => start(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
