@@ -45,6 +45,7 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
     const agent = town.agent(id)
     const own = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
     const keys = [...own, agent.urgent, agent.inbox, agent.spareUrgent, agent.spareInbox, town.watched]
+    keys.push(agent.inFlight, agent.deaths)
     const extra = Object.entries(who.extra).flat()
     const fixed = [
       token,

@@ -21,6 +21,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
 import { endOfLostRun } from './lost-run.ts'
 import type { MissionTools } from './mission.ts'
+import { buryPoison } from './poison.ts'
 import type { Trouble } from './run.ts'
 import { settleSpooled } from './settle-spooled.ts'
 import type { AttemptTools } from './work.ts'
@@ -222,6 +223,7 @@ function loopTools(
       if (handled.kind === 'ran' && handled.rounds !== undefined) rounds = handled.rounds
       return handled
     },
+    putPoisonAside: (poison) => buryPoison(poison, attempt),
     fetchWork: async () => options.claimBacklog && (await between(() => backlog.take())),
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))

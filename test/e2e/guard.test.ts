@@ -27,7 +27,7 @@ async function stubbornRun(...args: string[]) {
   return { town, daemon, id, run, runId, pids: [pid, near, far] }
 }
 
-it('ends the tree of a run whose daemon was killed, also if no daemon starts again, and then itself', async () => {
+it('2: ends the tree of a run whose daemon was killed, also if no daemon starts again, and then itself', async () => {
   const { daemon, runId, pids } = await stubbornRun('--kill-grace', '1s')
   expect(census({ runId }).map(({ pid }) => pid)).toEqual(expect.arrayContaining(pids))
   expect(guards(runId)).toHaveLength(1)

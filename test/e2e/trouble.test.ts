@@ -84,7 +84,7 @@ describe('a Redis that refuses writes', () => {
     expect(await daemon.exit).toBe(69)
   })
 
-  it('is asked again until it takes the result', async () => {
+  it('26: is asked again until it takes the result', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')
@@ -101,7 +101,7 @@ describe('a Redis that refuses writes', () => {
 })
 
 describe('a Redis that lost its data', () => {
-  it('gets the registration again, under the same name, and tasks are done as before', async () => {
+  it('28: gets the registration again, under the same name, and tasks are done as before', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', '--lease-ms', '1000')
     const redis = await town.redis()
@@ -130,7 +130,7 @@ describe('a Redis that lost its data', () => {
 
 describe('the key of a task', () => {
   it.each(['text that is no JSON object', 'list'])(
-    'that holds no record but %s puts the message aside with its reason, and the next task runs',
+    '21: that holds no record but %s puts the message aside with its reason, and the next task runs',
     async (kind) => {
       const { town, agents } = await scene()
       const daemon = await town.worker('--cli', 'fake')

@@ -1,14 +1,13 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { recentEvents } from '../../src/store/events.ts'
 import { settle } from '../../src/store/scripts/settle.ts'
 import { getTask } from '../../src/store/tasks.ts'
-import { type TestTown, useClosers } from '../rig/daemon.ts'
+import { useClosers } from '../rig/daemon.ts'
 import { type FaultyTown, runOf, useFaultyTown } from '../rig/faulty-town.ts'
 import { freePort } from '../rig/redis-servers.ts'
 import { agentOf, assign, ended, taskThat } from '../rig/scene.ts'
-import { until } from '../rig/until.ts'
+import { isWrittenOnce, spooled } from '../rig/written-once.ts'
 
 const onClose = useClosers()
 const newTown = useFaultyTown(onClose)
@@ -17,26 +16,6 @@ const WORKER = ['--cli', 'fake', '--lease-ms', '1000', '--kill-grace', '500ms']
 const PEER = [...WORKER, '--name', 'peer']
 
 const SPOOLED = /Redis does not take the result; it is kept in/
-
-/** The files below the spool, with the folder of the agent left out. */
-async function spooled(town: TestTown): Promise<string[]> {
-  const names = await readdir(join(town.root, '.tt', 'spool'), { recursive: true }).catch(() => [])
-  return names.filter((name) => name.endsWith('.json'))
-}
-
-/** Asserts that the one run of a task was written once, that its message is gone, and that nothing is left on disk. */
-async function isWrittenOnce({ town, agents }: FaultyTown, id: string, result: string): Promise<void> {
-  expect(await ended(town, id)).toMatchObject({ state: 'completed', result, attempts: 1 })
-  await until(async () => (await spooled(town)).length === 0, 'the spool is empty')
-  const agent = await agentOf(town)
-  expect(agent).toMatchObject({ tasksCompleted: 1, roundsCompleted: 1 })
-  const redis = await town.redis()
-  const { inbox, inFlight } = town.keys.agent(agent.id)
-  expect(await redis.exists(inbox, inFlight)).toBe(0)
-  const events = await recentEvents(redis, town.keys.events, 200)
-  expect(events.filter(({ event }) => event.event_type === 'task_completed')).toHaveLength(1)
-  expect(agents.started).toBe(1)
-}
 
 /** Has one more task done: the worker goes on. */
 async function doNext({ town, agents }: FaultyTown): Promise<void> {
