@@ -32,6 +32,8 @@ export interface RedisProxy {
    * connection is closed. Settles when it is done.
    */
   loseReply(match: Match, bytes?: number): Promise<void>
+  /** Forgets what was to be held or lost and closes the connections that are open: new ones work. */
+  heal(): void
   /** How many connections were made. */
   readonly connections: number
   close(): Promise<void>
@@ -77,6 +79,9 @@ export async function startProxy(
     pass(client, server, (data) => reader.push(data))
     pass(server, client)
   })
+  const cut = () => {
+    for (const { client } of pairs) client.destroy()
+  }
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
   return {
@@ -85,9 +90,7 @@ export async function startProxy(
     blackHole() {
       for (const pair of pairs) pair.silent = true
     },
-    cut() {
-      for (const { client } of pairs) client.destroy()
-    },
+    cut,
     hold(match) {
       const arrived = deferred<Sent>()
       let release: Held['release'] = () => undefined
@@ -110,6 +113,10 @@ export async function startProxy(
       }
       traps.push({ match, spring })
       await done.promise
+    },
+    heal() {
+      traps.length = 0
+      cut()
     },
     get connections() {
       return connections

@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { sleep } from '../../src/base/clock.ts'
+import { type RedisProxy, startProxy } from '../rig/proxy.ts'
+import type { Grounds } from './grounds.ts'
+
+const MAIN = resolve('dist/src/cli/main.js')
+export const LEASE_MS = 2000
+const SETTINGS = {
+  'lease-ms': String(LEASE_MS),
+  'drain-timeout': '2s',
+  'kill-grace': '1s',
+  'retry-delay': '500ms',
+  'max-attempts': '3',
+}
+
+/** A daemon and whoever starts it again when it is gone, as a unit of systemd does. */
+export class Member {
+  readonly name: string
+  readonly proxy: RedisProxy
+  /** It is never killed, so that one can see how it ages. */
+  readonly isSpared: boolean
+  /** How its processes ended: an exit code or the name of a signal, and how often. */
+  readonly exits = new Map<string, number>()
+  readonly #root: string
+  readonly #restartAfterMs: () => number
+  readonly #closing = new AbortController()
+  #child: ChildProcess | null = null
+  #watch: Promise<void> = Promise.resolve()
+  #hurry = new AbortController()
+
+  constructor(options: {
+    name: string
+    proxy: RedisProxy
+    root: string
+    isSpared: boolean
+    restartAfterMs: () => number
+  }) {
+    this.name = options.name
+    this.proxy = options.proxy
+    this.isSpared = options.isSpared
+    this.#root = options.root
+    this.#restartAfterMs = options.restartAfterMs
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
+  }
+
+  start(): void {
+    this.#watch = this.#keepRunning()
+  }
+
+  /** It is started at once where it waits for its next start, and after every further end. */
+  hurry(): void {
+    this.#hurry.abort()
+  }
+
+  /** Settles when it is gone for good. */
+  async stop(signal: NodeJS.Signals): Promise<void> {
+    this.#closing.abort()
+    this.signal('SIGCONT')
+    this.signal(signal)
+    await this.#watch
+  }
+
+  async #keepRunning(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const log = openSync(join(this.#root, `${this.name}.stderr`), 'a')
+      const flags = Object.entries(SETTINGS).flatMap(([flag, value]) => [`--${flag}`, value])
+      const child = spawn(process.execPath, [MAIN, '--cli', 'soak', '--name', this.name, ...flags], {
+        cwd: this.#root,
+        env: {
+          PATH: process.env.PATH,
+          HOME: process.env.HOME,
+          REDIS_URL: `redis://127.0.0.1:${this.proxy.port}`,
+          TINYTOWN_LOG_FORMAT: 'json',
+        },
+        stdio: ['ignore', 'ignore', log],
+        // A Ctrl-C is for the soak, which ends them.
+        detached: true,
+      })
+      this.#child = child
+      const [code, signal] = await once(child, 'exit')
+      closeSync(log)
+      this.#child = null
+      const end = String(code ?? signal)
+      this.exits.set(end, (this.exits.get(end) ?? 0) + 1)
+      await sleep(this.#restartAfterMs(), this.#closing.signal, this.#hurry.signal)
+    }
+  }
+}
+
+/** Starts daemons, each behind a proxy of its own; the first one is spared. */
+export async function startFleet(
+  grounds: Grounds,
+  count: number,
+  restartAfterMs: () => number,
+): Promise<Member[]> {
+  const members: Member[] = []
+  for (let at = 1; at <= count; at += 1) {
+    const proxy = await startProxy({ host: '127.0.0.1', port: grounds.redisPort })
+    const { root } = grounds
+    const member = new Member({ name: `worker-${at}`, proxy, root, isSpared: at === 1, restartAfterMs })
+    member.start()
+    members.push(member)
+  }
+  return members
+}
