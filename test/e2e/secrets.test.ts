@@ -54,6 +54,8 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
   if (type === 'hash') return await redis.hgetall(key)
   if (type === 'list') return await redis.lrange(key, 0, -1)
   if (type === 'stream') return await redis.xrange(key, '-', '+')
+  if (type === 'set') return await redis.smembers(key)
+  if (type === 'zset') return await redis.zrange(key, '0', '-1')
   return await redis.get(key)
 }
 
