@@ -38,7 +38,7 @@ export function ageingOf(samples: readonly Sample[]): Ageing | null {
   const compare = (read: (sample: Sample) => number) => ({
     first: median(warm.slice(0, third).map(read)),
     last: median(warm.slice(-third).map(read)),
-    max: Math.max(...samples.map(read)),
+    max: Math.max(...warm.map(read)),
   })
   return {
     samples: samples.length,

@@ -18,6 +18,7 @@ const WEIGHTS = {
   'kill -9 of Redis': 2,
   'SIGSTOP of a daemon': 3,
   'SIGTERM of a daemon': 3,
+  'second daemon of a name': 3,
   'connections of one cut': 4,
   'connections of all cut': 1,
   'black hole': 2,
@@ -75,6 +76,11 @@ const MAKERS: Readonly<Record<Fault, (options: FaultsOptions) => Promise<boolean
     send(pid, 'SIGSTOP')
     await sleep(dice.spread(200, LEASE_MS + 7000), signal)
     send(pid, 'SIGCONT')
+    return true
+  },
+  async 'second daemon of a name'({ members, dice, signal }) {
+    const member = dice.pick(members.filter(({ isSpared }) => !isSpared))
+    await member?.rival(dice.between(1000, 8000), signal)
     return true
   },
   async 'kill -9 of a CLI'({ grounds, dice }) {

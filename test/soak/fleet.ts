@@ -57,7 +57,7 @@ export class Member {
     this.#watch = this.#keepRunning()
   }
 
-  /** It is started at once where it waits for its next start, and after every further end. */
+  /** Starts it at once where it waits for its next start, and after every further end. */
   hurry(): void {
     this.#hurry.abort()
   }
@@ -70,11 +70,31 @@ export class Member {
     await this.#watch
   }
 
+  /** Runs a second daemon of the same name for so long, unless it is refused before. */
+  async rival(ms: number, signal: AbortSignal): Promise<void> {
+    const rival = this.#spawn()
+    const gone = new AbortController()
+    const exit = this.#end(rival).finally(() => gone.abort())
+    await sleep(ms, signal, gone.signal)
+    rival.kill('SIGKILL')
+    await exit
+  }
+
   async #keepRunning(): Promise<void> {
     while (!this.#closing.signal.aborted) {
-      const log = openSync(join(this.#root, `${this.name}.stderr`), 'a')
-      const flags = Object.entries(SETTINGS).flatMap(([flag, value]) => [`--${flag}`, value])
-      const child = spawn(process.execPath, [MAIN, '--cli', 'soak', '--name', this.name, ...flags], {
+      const child = this.#spawn()
+      this.#child = child
+      await this.#end(child)
+      this.#child = null
+      await sleep(this.#restartAfterMs(), this.#closing.signal, this.#hurry.signal)
+    }
+  }
+
+  #spawn(): ChildProcess {
+    const log = openSync(join(this.#root, `${this.name}.stderr`), 'a')
+    const flags = Object.entries(SETTINGS).flatMap(([flag, value]) => [`--${flag}`, value])
+    try {
+      return spawn(process.execPath, [MAIN, '--cli', 'soak', '--name', this.name, ...flags], {
         cwd: this.#root,
         env: {
           PATH: process.env.PATH,
@@ -86,14 +106,15 @@ export class Member {
         // A Ctrl-C is for the soak, which ends them.
         detached: true,
       })
-      this.#child = child
-      const [code, signal] = await once(child, 'exit')
+    } finally {
       closeSync(log)
-      this.#child = null
-      const end = String(code ?? signal)
-      this.exits.set(end, (this.exits.get(end) ?? 0) + 1)
-      await sleep(this.#restartAfterMs(), this.#closing.signal, this.#hurry.signal)
     }
+  }
+
+  async #end(child: ChildProcess): Promise<void> {
+    const [code, signal] = await once(child, 'exit')
+    const end = String(code ?? signal)
+    this.exits.set(end, (this.exits.get(end) ?? 0) + 1)
   }
 }
 

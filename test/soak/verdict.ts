@@ -16,8 +16,8 @@ export interface Evidence {
   readonly ageing: Ageing | null
 }
 
-/** A daemon drained, found no Redis, or was killed; SIGTERM ends one that has only just begun, and one that waits for Redis (143). */
-const EXPECTED_EXITS = ['0', '69', '143', 'SIGTERM', 'SIGKILL']
+/** A daemon drained, found no Redis, found its name in use, or was killed; SIGTERM ends one that has only just begun, and one that waits for Redis (143). */
+const EXPECTED_EXITS = ['0', '69', '75', '143', 'SIGTERM', 'SIGKILL']
 /** More than the ups and downs of a garbage collector, less than a leak of a soak. */
 const GROWTH_MB = 30
 const GROWTH_FILES = 5
