@@ -42,28 +42,20 @@ export interface FaultsOptions {
 /** What is of interest: not the waits and pings, of which there are more than of all others. */
 const isScript: Match = ([name = '']) => /^eval/i.test(name)
 
-/** Makes faults until the signal comes and heals all of them. Counts them in `made`. */
+/** Makes faults until the signal comes, and counts them in `made`. */
 export async function makeFaults(options: FaultsOptions, made: Map<Fault, number>): Promise<void> {
   const { dice, signal } = options
-  const open = new Set<Promise<void>>()
-  let isRedisAway = false
-  while (await sleep(dice.between(200, 1800), signal)) {
+  const failed = new AbortController()
+  const open: Promise<void>[] = []
+  const make = async (fault: Fault, own: Dice) => {
+    if (await MAKERS[fault]({ ...options, dice: own })) made.set(fault, (made.get(fault) ?? 0) + 1)
+  }
+  while (await sleep(dice.between(200, 1800), signal, failed.signal)) {
     const fault = dice.weighted(WEIGHTS)
-    if (fault === 'kill -9 of Redis') {
-      if (isRedisAway) continue
-      isRedisAway = true
-    }
-    const doing = MAKERS[fault](options)
-      .then((done) => {
-        if (done) made.set(fault, (made.get(fault) ?? 0) + 1)
-      })
-      .finally(() => {
-        if (fault === 'kill -9 of Redis') isRedisAway = false
-        open.delete(doing)
-      })
-    open.add(doing)
+    open.push(make(fault, dice.fork()).catch((error) => failed.abort(error)))
   }
   await Promise.all(open)
+  failed.signal.throwIfAborted()
 }
 
 /** Each says whether there was something to do it to. What lasts ends at once when the signal comes. */
@@ -79,8 +71,7 @@ const MAKERS: Readonly<Record<Fault, (options: FaultsOptions) => Promise<boolean
     return true
   },
   async 'second daemon of a name'({ members, dice, signal }) {
-    const member = dice.pick(members.filter(({ isSpared }) => !isSpared))
-    await member?.rival(dice.between(1000, 8000), signal)
+    await dice.pick(members.filter(({ isSpared }) => !isSpared))?.rival(dice.between(1000, 8000), signal)
     return true
   },
   async 'kill -9 of a CLI'({ grounds, dice }) {
@@ -91,6 +82,7 @@ const MAKERS: Readonly<Record<Fault, (options: FaultsOptions) => Promise<boolean
     return run !== undefined && send(run.pid, 'SIGKILL')
   },
   async 'kill -9 of Redis'({ grounds, dice, signal }) {
+    if (grounds.redis() === null) return false
     await grounds.crashRedis(dice.between(0, 6000), (ms) => sleep(ms, signal))
     return true
   },
@@ -114,20 +106,15 @@ const MAKERS: Readonly<Record<Fault, (options: FaultsOptions) => Promise<boolean
   async 'reply lost'(options) {
     const { dice, signal } = options
     const lost = proxyOf(options).loseReply(isScript, dice.chance(0.3) ? 3 : 0)
-    const stop = new AbortController()
-    await Promise.race([lost, sleep(30_000, signal, stop.signal)])
-    stop.abort()
-    return true
+    return await isInTime(lost, signal)
   },
   async 'command held'(options) {
     const { dice, signal } = options
     const held = proxyOf(options).hold(isScript)
-    const stop = new AbortController()
-    await Promise.race([held.arrived, sleep(30_000, signal, stop.signal)])
-    stop.abort()
+    const isHeld = await isInTime(held.arrived, signal)
     await sleep(dice.spread(50, LEASE_MS * 2), signal)
     held.release()
-    return true
+    return isHeld
   },
   async 'agent paused'({ grounds, members, dice, signal }) {
     const name = dice.pick(members)?.name ?? ''
@@ -156,6 +143,17 @@ export async function heal({ grounds, members, clientProxy }: FaultsOptions): Pr
     member.hurry()
     await steer(grounds, member.name, resumeAgent)
   }
+}
+
+/** Whether it happens before the signal comes, and within half a minute. */
+async function isInTime(happens: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
+  const stop = new AbortController()
+  const isFirst = await Promise.race([
+    happens.then(() => true),
+    sleep(30_000, signal, stop.signal).then(() => false),
+  ])
+  stop.abort()
+  return isFirst
 }
 
 async function steer(grounds: Grounds, name: string, order: typeof resumeAgent): Promise<boolean> {

@@ -58,11 +58,7 @@ export function figuresOf(told: Told): Figures {
       'all ended after the last fault in': `${(told.healedMs / 1000).toFixed(1)} s`,
     },
     memory: {
-      ...(ageing && {
-        'spared daemon, first third': `${ageing.rssMb.first} MB, ${ageing.files.first} files`,
-        'spared daemon, last third': `${ageing.rssMb.last} MB, ${ageing.files.last} files`,
-        'spared daemon, most': `${ageing.rssMb.max} MB, ${ageing.files.max} files`,
-      }),
+      ...shownAgeing(ageing),
       'any daemon, most': `${Math.round(told.rssMaxMb)} MB`,
       Redis: `${Math.round(told.redis.rssMb)} MB, ${told.redis.keys} keys`,
       'writes that Redis took': history.writes,
@@ -79,6 +75,16 @@ export function tableOf(figures: Figures): string {
   )
   const [first, second] = [0, 1].map((at) => Math.max(...rows.map((row) => row[at as 0 | 1].length)))
   return rows.map(([a, b, c]) => `${a.padEnd(first ?? 0)}  ${b.padEnd(second ?? 0)}  ${c}`).join('\n')
+}
+
+function shownAgeing(ageing: Ageing | null): Record<string, string> {
+  if (ageing === null) return { 'spared daemon': 'too short to tell' }
+  const { rssMb, files } = ageing
+  return {
+    'spared daemon, first third': `${rssMb.first} MB, ${files.first} files`,
+    'spared daemon, last third': `${rssMb.last} MB, ${files.last} files`,
+    'spared daemon, most': `${rssMb.max} MB, ${files.max} files`,
+  }
 }
 
 function occurrences(text: string, what: string): number {

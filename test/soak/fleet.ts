@@ -24,6 +24,8 @@ export class Member {
   readonly isSpared: boolean
   /** How its processes ended: an exit code or the name of a signal, and how often. */
   readonly exits = new Map<string, number>()
+  /** How often it was started, rivals aside. */
+  starts = 0
   readonly #root: string
   readonly #restartAfterMs: () => number
   readonly #closing = new AbortController()
@@ -84,6 +86,7 @@ export class Member {
     while (!this.#closing.signal.aborted) {
       const child = this.#spawn()
       this.#child = child
+      this.starts += 1
       await this.#end(child)
       this.#child = null
       await sleep(this.#restartAfterMs(), this.#closing.signal, this.#hurry.signal)
@@ -97,7 +100,8 @@ export class Member {
       return spawn(process.execPath, [MAIN, '--cli', 'soak', '--name', this.name, ...flags], {
         cwd: this.#root,
         env: {
-          PATH: process.env.PATH,
+          // Whatever of it is left is known by the folder, also a guard, which gets nothing but this variable.
+          PATH: `${process.env.PATH}:${this.#root}`,
           HOME: process.env.HOME,
           REDIS_URL: `redis://127.0.0.1:${this.proxy.port}`,
           TINYTOWN_LOG_FORMAT: 'json',
@@ -112,8 +116,7 @@ export class Member {
   }
 
   async #end(child: ChildProcess): Promise<void> {
-    const [code, signal] = await once(child, 'exit')
-    const end = String(code ?? signal)
+    const end = await once(child, 'exit').then(([code, signal]) => String(code ?? signal), String)
     this.exits.set(end, (this.exits.get(end) ?? 0) + 1)
   }
 }

@@ -3,6 +3,7 @@ import { isTerminal, readTaskState } from '../../src/domain/task.ts'
 import { fieldOf } from '../../src/store/events.ts'
 import type { TownKeys } from '../../src/store/keys.ts'
 import type { Write } from './append-only-file.ts'
+import type { Run } from './ledger.ts'
 
 /** All that was ever written of a task. */
 export interface TaskHistory {
@@ -34,6 +35,22 @@ export function endsOf({ states }: Pick<TaskHistory, 'states'>): string[] {
   return states.filter((state) => isTerminal(readTaskState(state)))
 }
 
+/** What is known of a task, in lines for whoever looks for the cause. */
+export function storyOf(
+  { states, endEvents, deadLetters, fields }: TaskHistory,
+  runs: readonly Run[],
+): string {
+  const shown = ['attempts', 'reason', 'completed_at'].map((name) => `${name} ${fields.get(name) ?? '-'}`)
+  const ofRun = ({ id, startedAt, exitCode }: Run) =>
+    `run ${id}, ${new Date(startedAt).toISOString()}, ${exitCode === null ? 'cut off' : `exit ${exitCode}`}`
+  const lines = [
+    `states: ${states.join(', ')}`,
+    `${shown.join(', ')}; events: ${endEvents.join(', ') || '-'}; dead letters: ${deadLetters.join(', ') || '-'}`,
+    ...runs.map(ofRun),
+  ]
+  return lines.map((line) => `    ${line}`).join('\n')
+}
+
 /** Tells the tasks of a town from all writes that its Redis took. */
 export function historyOf(writes: Iterable<Write>, town: TownKeys): History {
   const history: History = { tasks: new Map(), recoveries: 0, registrations: 0, writes: 0 }
@@ -41,7 +58,10 @@ export function historyOf(writes: Iterable<Write>, town: TownKeys): History {
   for (const [name = '', key = '', ...args] of writes) {
     history.writes += 1
     const command = name.toLowerCase()
-    if (key.startsWith(town.taskPrefix))
+    if (command === 'del' || command === 'unlink')
+      for (const gone of [key, ...args].filter((one) => one.startsWith(town.taskPrefix)))
+        taskOf(history, gone.slice(town.taskPrefix.length)).states.push('(deleted)')
+    else if (key.startsWith(town.taskPrefix))
       writeTask(taskOf(history, key.slice(town.taskPrefix.length)), command, args)
     else if (command === 'xadd' && key === town.events) readEvent(history, args)
     else if (command === 'xadd' && key === town.deadLetters) readDeadLetter(history, args)

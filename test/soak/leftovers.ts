@@ -39,8 +39,13 @@ function filesOf(root: string): string[] {
     .map(({ parentPath, name }) => join(parentPath, name).slice(join(root, '.tt/').length))
 }
 
+export interface Process {
+  readonly pid: number
+  readonly command: string
+}
+
 /** Every process that has to do with the folder: by its environment, its command line or where it stands. Linux. */
-export function processesOf(root: string): string[] {
+export function processesOf(root: string): Process[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name)
     if (!Number.isInteger(pid) || pid === process.pid) return []
@@ -49,7 +54,7 @@ export function processesOf(root: string): string[] {
       const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').join(' ').trim()
       const environ = readFileSync(`/proc/${pid}/environ`, 'latin1')
       const signs = [command, environ, readlinkSync(`/proc/${pid}/cwd`)]
-      return signs.some((sign) => sign.includes(root)) ? [`${pid} ${command.slice(0, 160)}`] : []
+      return signs.some((sign) => sign.includes(root)) ? [{ pid, command: command.slice(0, 160) }] : []
     } catch {
       // It is gone, or another user's.
       return []

@@ -1,6 +1,5 @@
 import { sleep } from '../../src/base/clock.ts'
-import { newId, Town, WorkerError } from '../../src/index.ts'
-import type { RedisProxy } from '../rig/proxy.ts'
+import { newId, type Town, WorkerError } from '../../src/index.ts'
 import type { Grounds } from './grounds.ts'
 import type { Dice } from './random.ts'
 
@@ -19,8 +18,7 @@ export interface Handed {
 
 interface LoadOptions {
   readonly grounds: Grounds
-  /** What stands between the library and Redis. */
-  readonly proxy: RedisProxy
+  readonly town: Town
   readonly agents: readonly string[]
   readonly dice: Dice
   readonly signal: AbortSignal
@@ -28,27 +26,17 @@ interface LoadOptions {
 
 /** Assigns tasks through the library until the signal comes. */
 export async function assignTasks(options: LoadOptions, handed: Handed): Promise<void> {
-  const { grounds, proxy, signal } = options
-  const env = { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }
-  const town = await Town.connect(grounds.root, { env })
-  try {
-    const assigner = async () => {
-      while (!signal.aborted) {
-        await handIn(town, options, handed)
-        await sleep(options.dice.between(50, 600), signal)
-      }
+  const assigner = async (dice: Dice) => {
+    while (!options.signal.aborted) {
+      await handIn({ ...options, dice }, handed)
+      await sleep(dice.between(50, 600), options.signal)
     }
-    await Promise.all(Array.from({ length: ASSIGNERS }, assigner))
-  } finally {
-    await town.close()
   }
+  await Promise.all(Array.from({ length: ASSIGNERS }, () => assigner(options.dice.fork())))
 }
 
-async function handIn(
-  town: Town,
-  { grounds, agents, dice, signal }: LoadOptions,
-  handed: Handed,
-): Promise<void> {
+async function handIn(options: LoadOptions, handed: Handed): Promise<void> {
+  const { grounds, town, agents, dice, signal } = options
   const name = dice.pick(agents) ?? ''
   const id = newId()
   const task = { id, description: planOf(dice), ...(dice.chance(0.1) && { priority: 'high' as const }) }

@@ -15,6 +15,11 @@ export class Dice {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 
+  /** Choices of its own: what is done beside it changes none of them. */
+  fork(): Dice {
+    return new Dice(this.next() * 2 ** 32)
+  }
+
   chance(share: number): boolean {
     return this.next() < share
   }

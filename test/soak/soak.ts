@@ -1,19 +1,20 @@
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 import { sleep } from '../../src/base/clock.ts'
-import { startProxy } from '../rig/proxy.ts'
-import { ageingOf, type Sample, sampleOf } from './ageing.ts'
+import { ageingOf } from './ageing.ts'
 import { writesIn } from './append-only-file.ts'
-import { type Fault, type FaultsOptions, heal, makeFaults } from './faults.ts'
+import { type Fault, heal, makeFaults } from './faults.ts'
 import { type Figures, figuresOf } from './figures.ts'
-import { type Member, startFleet } from './fleet.ts'
-import { type Grounds, openGrounds } from './grounds.ts'
+import type { Member } from './fleet.ts'
+import type { Grounds } from './grounds.ts'
 import { endsOf, historyOf } from './history.ts'
 import { readLedger } from './ledger.ts'
-import { filesLeft, keysLeft, processesOf, resultsKept } from './leftovers.ts'
+import { filesLeft, keysLeft, type Process, processesOf, resultsKept } from './leftovers.ts'
 import { assignTasks, type Handed } from './load.ts'
 import type { SoakOptions } from './options.ts'
 import { Dice } from './random.ts'
+import { redisMemory, Samples } from './samples.ts'
+import { openStage, type Stage } from './stage.ts'
 import { violationsIn } from './verdict.ts'
 
 /** How long the last tasks may take once all is healed: three attempts of the longest, one after another in every queue. */
@@ -23,140 +24,124 @@ const GONE_WITHIN_MS = 20_000
 
 export interface SoakResult {
   readonly figures: Figures
-  readonly violations: readonly string[]
+  /** Null: it was interrupted, so that there is nothing to judge. */
+  readonly violations: readonly string[] | null
   /** Where everything lies, when it was kept. */
   readonly folders: readonly string[]
 }
 
-/** Runs a soak. `tell` gets a line of progress once a second. The signal ends the faults; the healing and the verdict follow. */
-export async function soak(
-  options: SoakOptions,
-  { signal, tell }: { signal: AbortSignal; tell: (line: string) => void },
-): Promise<SoakResult> {
-  const grounds = await openGrounds()
-  const dice = new Dice(options.seed)
-  const fates = new Dice(options.seed + 1)
-  // Every third one stays away for so long that its peers recover what it had.
-  const restartAfterMs = () => (fates.chance(0.33) ? fates.between(7000, 9000) : fates.spread(50, 1500))
-  const members = await startFleet(grounds, options.agents, restartAfterMs)
-  const clientProxy = await startProxy({ host: '127.0.0.1', port: grounds.redisPort })
+interface Controls {
+  /** Ends the soak before its time: what is there is told, the last tasks are not waited for. */
+  readonly signal: AbortSignal
+  /** Gets a line of progress once a second. */
+  readonly tell: (line: string) => void
+}
+
+/** Runs a soak and leaves nothing of it behind but, where there is something to look at, its folders. */
+export async function soak(options: SoakOptions, controls: Controls): Promise<SoakResult> {
+  const stage = await openStage(options)
+  const { root, redisDir } = stage.grounds
+  let keep = true
+  try {
+    const { figures, violations } = await perform(stage, options, controls)
+    keep = options.keep || violations === null || violations.length > 0
+    return { figures, violations, folders: keep ? [root, redisDir] : [] }
+  } finally {
+    await stage.close(keep)
+  }
+}
+
+async function perform(stage: Stage, options: SoakOptions, { signal, tell }: Controls) {
+  const { grounds, members } = stage
   const handed: Handed = { accepted: new Set(), unsure: new Set() }
   const faults = new Map<Fault, number>()
   const samples = new Samples(members)
+  await breakAll({ stage, options, signal, handed, faults }, () => {
+    const made = [...faults.values()].reduce((sum, count) => sum + count, 0)
+    samples.take()
+    tell(`${samples.seconds} s: ${handed.accepted.size} tasks accepted, ${made} faults made`)
+  })
+  tell(signal.aborted ? 'interrupted' : 'the faults are over, waiting for the last tasks')
+  await heal({ ...stage, handed, dice: new Dice(options.seed), signal })
+  const redis = grounds.redis()
+  if (redis === null) throw new Error('Redis is away although the faults are over')
+  const healedMs = await untilDone(redis, { grounds, handed, signal })
+  const memory = await redisMemory(redis, grounds.redisPid())
+  await Promise.all(members.map((member) => ended(member)))
+  const processes = await processesLeft(grounds)
+  const history = historyOf(writesIn(grounds.redisDir), grounds.keys)
+  const runs = readLedger(readFileSync(grounds.ledger, 'utf8'))
+  const ageing = ageingOf(samples.spared)
+  const found = { history, runs, ageing }
+  const evidence = {
+    ...found,
+    accepted: handed.accepted,
+    exits: sumOf(members.map(({ exits }) => exits)),
+    sparedStarts: members[0]?.starts ?? 0,
+    keys: await keysLeft(redis, grounds.keys),
+    files: filesLeft(grounds.root),
+    processes,
+  }
+  const { rssMaxMb } = samples
+  const kept = resultsKept(grounds.root).length
+  const { root } = grounds
+  const told = { ...found, handed, faults, members, root, kept, rssMaxMb, redis: memory, healedMs }
+  return {
+    figures: figuresOf(told),
+    violations: signal.aborted ? null : violationsIn(evidence),
+  }
+}
+
+interface Breaking {
+  readonly stage: Stage
+  readonly options: SoakOptions
+  readonly signal: AbortSignal
+  readonly handed: Handed
+  readonly faults: Map<Fault, number>
+}
+
+/** Assigns tasks and makes faults until the time is over or something of the soak itself fails. Looks once a second. */
+async function breakAll(breaking: Breaking, look: () => void): Promise<void> {
+  const { stage, options, signal, handed, faults } = breaking
+  const { grounds, members, town, clientProxy } = stage
   const over = new AbortController()
   const end = () => over.abort()
   const timer = setTimeout(end, options.minutes * 60_000)
   signal.addEventListener('abort', end)
-  const faulty: FaultsOptions = { grounds, members, clientProxy, handed, dice, signal: over.signal }
-  let keep = true
-  try {
-    const telling = tellUntil(over.signal, () => {
-      const made = [...faults.values()].reduce((sum, count) => sum + count, 0)
-      samples.take()
+  if (signal.aborted) end()
+  const agents = members.map(({ name }) => name)
+  const dice = new Dice(options.seed)
+  const looking = async () => {
+    while (await sleep(1000, over.signal)) {
+      look()
       // Nobody looks what was asked.
       for (const { proxy } of [...members, { proxy: clientProxy }]) proxy.sent.length = 0
-      tell(`${samples.seconds} s: ${handed.accepted.size} tasks accepted, ${made} faults made`)
-    })
-    const agents = members.map(({ name }) => name)
-    const load = {
-      grounds,
-      proxy: clientProxy,
-      agents,
-      dice: new Dice(options.seed + 2),
-      signal: over.signal,
-    }
-    await Promise.all([assignTasks(load, handed), makeFaults(faulty, faults), telling])
-    tell('the faults are over, waiting for the last tasks')
-    await heal(faulty)
-    const healedMs = await untilDone(grounds, handed)
-    const memory = await redisMemory(grounds)
-    await Promise.all(members.map((member) => ended(member)))
-    const processes = await processesLeft(grounds)
-    const redis = grounds.redis()
-    const keys = redis ? await keysLeft(redis, grounds.keys) : ['all: Redis is away']
-    const history = historyOf(writesIn(grounds.redisDir), grounds.keys)
-    const runs = readLedger(readFileSync(grounds.ledger, 'utf8'))
-    const ageing = ageingOf(samples.spared)
-    const evidence = {
-      accepted: handed.accepted,
-      history,
-      runs,
-      exits: sumOf(members.map(({ exits }) => exits)),
-      keys,
-      files: filesLeft(grounds.root),
-      processes,
-      ageing,
-    }
-    const kept = resultsKept(grounds.root).length
-    const { rssMaxMb } = samples
-    const { root } = grounds
-    const told = {
-      handed,
-      history,
-      runs,
-      faults,
-      members,
-      root,
-      kept,
-      ageing,
-      rssMaxMb,
-      redis: memory,
-      healedMs,
-    }
-    const violations = violationsIn(evidence)
-    keep = options.keep || violations.length > 0
-    return { figures: figuresOf(told), violations, folders: keep ? [root, grounds.redisDir] : [] }
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', end)
-    await Promise.all(members.map((member) => member.stop('SIGKILL')))
-    for (const { proxy } of [...members, { proxy: clientProxy }]) await proxy.close()
-    await grounds.close(keep)
-  }
-}
-
-/** What the daemons hold, looked at again and again. */
-class Samples {
-  readonly #members: readonly Member[]
-  readonly #since = Date.now()
-  readonly spared: Sample[] = []
-  rssMaxMb = 0
-
-  constructor(members: readonly Member[]) {
-    this.#members = members
-  }
-
-  get seconds(): number {
-    return Math.round((Date.now() - this.#since) / 1000)
-  }
-
-  take(): void {
-    for (const { pid, isSpared } of this.#members) {
-      const sample = pid === null ? null : sampleOf(pid, this.seconds)
-      if (sample === null) continue
-      this.rssMaxMb = Math.max(this.rssMaxMb, sample.rssMb)
-      if (isSpared) this.spared.push(sample)
     }
   }
-}
-
-async function tellUntil(signal: AbortSignal, look: () => void): Promise<void> {
-  while (await sleep(1000, signal)) look()
+  const parts = [
+    assignTasks({ grounds, town, agents, dice: dice.fork(), signal: over.signal }, handed),
+    makeFaults({ grounds, members, clientProxy, handed, dice: dice.fork(), signal: over.signal }, faults),
+    looking(),
+  ]
+  const ends = await Promise.allSettled(parts.map((part) => part.finally(end)))
+  clearTimeout(timer)
+  signal.removeEventListener('abort', end)
+  for (const one of ends) if (one.status === 'rejected') throw one.reason
 }
 
 /** Waits until every task that the town has is at its end and nothing waits. Returns how long that took. */
-async function untilDone(grounds: Grounds, handed: Handed): Promise<number> {
+async function untilDone(
+  redis: Redis,
+  { grounds, handed, signal }: { grounds: Grounds; handed: Handed; signal: AbortSignal },
+): Promise<number> {
   const since = Date.now()
   const isEnd = (state: string | null) => state === null || endsOf({ states: [state] }).length > 0
   let open = [...handed.accepted, ...handed.unsure]
-  while (Date.now() - since < HEALED_WITHIN_MS) {
-    const redis = grounds.redis()
-    if (redis) {
-      const states = await Promise.all(open.map((id) => redis.hget(grounds.keys.task(id), 'state')))
-      open = open.filter((_, at) => !isEnd(states[at] ?? null))
-      if (open.length === 0 && (await isQuiet(redis, grounds))) break
-    }
-    await sleep(200)
+  while (Date.now() - since < HEALED_WITHIN_MS && !signal.aborted) {
+    const states = await Promise.all(open.map((id) => redis.hget(grounds.keys.task(id), 'state')))
+    open = open.filter((_, at) => !isEnd(states[at] ?? null))
+    if (open.length === 0 && (await isQuiet(redis, grounds))) break
+    await sleep(200, signal)
   }
   return Date.now() - since
 }
@@ -166,25 +151,20 @@ async function isQuiet(redis: Redis, grounds: Grounds): Promise<boolean> {
   return waits.length === 0 && filesLeft(grounds.root).length === 0
 }
 
-/** Drains a daemon; one that does not end is killed, which the verdict sees by what is left of it. */
+/** Drains a daemon. One that does not end is aborted, and the verdict sees that by its exit. */
 async function ended(member: Member): Promise<void> {
   const late = setTimeout(() => member.signal('SIGABRT'), GONE_WITHIN_MS)
   await member.stop('SIGTERM')
   clearTimeout(late)
 }
 
-async function processesLeft({ root }: Grounds): Promise<string[]> {
+async function processesLeft({ root }: Grounds): Promise<Process[]> {
   const end = Date.now() + GONE_WITHIN_MS
   for (;;) {
     const left = processesOf(root)
     if (left.length === 0 || Date.now() > end) return left
     await sleep(200)
   }
-}
-
-async function redisMemory(grounds: Grounds): Promise<{ rssMb: number; keys: number }> {
-  const keys = (await grounds.redis()?.dbsize()) ?? 0
-  return { rssMb: sampleOf(grounds.redisPid(), 0)?.rssMb ?? 0, keys }
 }
 
 function sumOf(counts: readonly ReadonlyMap<string, number>[]): Map<string, number> {

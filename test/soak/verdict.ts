@@ -1,7 +1,8 @@
 import { isTerminal, readTaskState } from '../../src/domain/task.ts'
 import type { Ageing } from './ageing.ts'
-import { endsOf, type History, type TaskHistory } from './history.ts'
+import { endsOf, type History, storyOf, type TaskHistory } from './history.ts'
 import type { Run } from './ledger.ts'
+import type { Process } from './leftovers.ts'
 
 /** What a soak left behind. */
 export interface Evidence {
@@ -12,7 +13,10 @@ export interface Evidence {
   readonly exits: ReadonlyMap<string, number>
   readonly keys: readonly string[]
   readonly files: readonly string[]
-  readonly processes: readonly string[]
+  readonly processes: readonly Process[]
+  /** How often the daemon was started that nobody kills. */
+  readonly sparedStarts: number
+  /** Null: the soak was too short to tell. */
   readonly ageing: Ageing | null
 }
 
@@ -24,20 +28,23 @@ const GROWTH_FILES = 5
 
 /** Every broken promise, a sentence each. */
 export function violationsIn(evidence: Evidence): string[] {
-  const { accepted, history, runs, exits, keys, files, processes, ageing } = evidence
+  const { accepted, history, runs, exits, keys, files, processes, sparedStarts, ageing } = evidence
   const lost = [...accepted]
     .filter((id) => !history.tasks.has(id))
     .map((id) => `task ${id} was accepted and is not there`)
   const tasks = [...history.tasks].flatMap(([id, task]) => {
     const own = runs.filter(({ taskId }) => taskId === id)
-    return [...wrongIn(task), ...wrongInRuns(id, task, own)].map((what) => `task ${id} ${what}`)
+    const wrong = [...wrongIn(task), ...wrongInRuns(id, task, own)]
+    return wrong.length === 0 ? [] : [`task ${id} ${wrong.join('; ')}\n${storyOf(task, own)}`]
   })
   const ends = [...exits].filter(([exit]) => !EXPECTED_EXITS.includes(exit))
   return [
+    ...(accepted.size === 0 ? ['no task was accepted: nothing was tried'] : []),
     ...lost,
     ...tasks,
     ...ends.map(([exit, count]) => `${count} daemon(s) ended with ${exit}`),
-    ...processes.map((process) => `the process ${process} is left`),
+    ...(sparedStarts > 1 ? [`worker-1, which nobody kills, was started ${sparedStarts} times`] : []),
+    ...processes.map(({ pid, command }) => `the process ${pid} ${command} is left`),
     ...keys.map((key) => `the key ${key} is left`),
     ...files.map((file) => `the file .tt/${file} is left`),
     ...(ageing ? growthOf(ageing) : []),
@@ -65,13 +72,16 @@ function wrongInRuns(taskId: string, task: TaskHistory, runs: readonly Run[]): s
     if (run.beside.length > 0)
       found.push(`was run as ${run.id} while another run of it lived: ${run.beside.join('; ')}`)
   const state = task.states.at(-1)
-  if (state !== 'completed') return found
+  // The run of a cancelled task may be about to start in that moment; it is ended then.
+  if (state !== 'completed' && state !== 'failed') return found
+  const settledAt = Date.parse(task.fields.get('completed_at') ?? '')
+  if (Number.isNaN(settledAt)) found.push('has no time of its end')
+  for (const { id, startedAt } of runs)
+    if (startedAt > settledAt) found.push(`was run again as ${id} after it was ${state}`)
+  if (state === 'failed') return found
   const result = (task.fields.get('result') ?? '').trim()
   const done = runs.find(({ id, exitCode }) => exitCode === 0 && result.endsWith(`did ${taskId} ${id}`))
   if (!done) found.push(`is completed by no run that came to its end; its result: ${result.slice(-120)}`)
-  const settledAt = Date.parse(task.fields.get('completed_at') ?? '')
-  for (const { id, startedAt } of runs)
-    if (startedAt > settledAt) found.push(`was run again as ${id} after it was completed`)
   return found
 }
 

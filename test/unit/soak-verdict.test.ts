@@ -31,7 +31,7 @@ const deadLetter = ['XADD', TOWN.deadLetters, 'MAXLEN', '~', '10000', '1-1', 're
 const assigned = task('id', ID, 'state', 'assigned')
 const running = task('state', 'running')
 const completed = task('state', 'completed', 'result', `did ${ID} run-1\n`, 'completed_at', END)
-const failed = task('state', 'failed')
+const failed = task('state', 'failed', 'completed_at', END)
 const cancelled = task('state', 'cancelled')
 
 const started = (run: string, at: string, beside: string[] = []) =>
@@ -51,6 +51,7 @@ function verdict(writes: string[][], ledger: string[] = goodRun, more: Partial<E
     keys: [],
     files: [],
     processes: [],
+    sparedStarts: 1,
     ageing: null,
     ...more,
   })
@@ -74,6 +75,8 @@ describe('the verdict of a soak', () => {
     ['settled twice', [...good, completed], /settled 2 times: completed, completed/],
     ['failed after it was completed', [...good, failed, deadLetter], /settled 2 times: completed, failed/],
     ['run after its end', [...good, running], /was completed and became running/],
+    ['deleted', [...good, ['DEL', 'other', TOWN.task(ID)]], /was completed and became \(deleted\)/],
+    ['without a time of its end', [...good, task('completed_at', '')], /no time of its end/],
     ['told twice', [...good, event('task_completed')], /has 2 events of its end/],
     ['told never', [assigned, running, completed], /has 0 events of its end/],
     [
@@ -107,12 +110,22 @@ describe('the verdict of a soak', () => {
   it.each([
     [{ keys: ['tt:soak:inbox:1'] }, 'the key tt:soak:inbox:1 is left'],
     [{ files: ['tasks/1.prompt.md'] }, 'the file .tt/tasks/1.prompt.md is left'],
-    [{ processes: ['17 sleep 600'] }, 'the process 17 sleep 600 is left'],
+    [{ processes: [{ pid: 17, command: 'sleep 600' }] }, 'the process 17 sleep 600 is left'],
+    [{ accepted: new Set<string>() }, 'no task was accepted: nothing was tried'],
+    [{ sparedStarts: 2 }, 'worker-1, which nobody kills, was started 2 times'],
     [{ exits: new Map([['70', 2]]) }, '2 daemon(s) ended with 70'],
     [{ ageing: ageing({ rssMb: 2, files: 0 }) }, 'the memory of worker-1 grew from 108 MB to 146 MB'],
     [{ ageing: ageing({ rssMb: 0, files: 1 }) }, 'the open files of worker-1 grew from 26 to 45'],
   ])('finds what is left or grew: %j', (more, what) => {
     expect(verdict(good, goodRun, more)).toEqual([what])
+  })
+
+  it('finds a run behind a failure, and tells what is known of the task', () => {
+    const ledger = [started('run-2', '2026-01-01T00:00:11Z')]
+    const [found, ...more] = verdict([assigned, running, failed, event('task_failed'), deadLetter], ledger)
+    expect(more).toEqual([])
+    expect(found).toMatch(/run again as run-2 after it was failed\n +states: assigned, running, failed\n/)
+    expect(found).toMatch(/events: task_failed; dead letters: exit\n +run run-2, 2026.*, cut off$/)
   })
 
   it('takes ups and downs for no growth', () => {
