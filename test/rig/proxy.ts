@@ -27,7 +27,7 @@ export interface RedisProxy {
    * no end learns that the other one closed. New ones work, unless `andNewOnes`.
    */
   blackHole(which?: { only?: Match; andNewOnes?: boolean }): void
-  /** What was kept back by the black hole arrives, as a network delivers it that is whole again. */
+  /** What was kept back by the black hole arrives, as a network delivers it that is whole again; what was to be held or lost passes. */
   heal(): void
   /** Closes the connections that are open. */
   cut(): void
@@ -68,6 +68,9 @@ export async function startProxy(
       if (at >= 0) traps.splice(at, 1)[0]?.spring(pair, command)
     }
   })
+  const cut = () => {
+    for (const { client } of pairs) client.destroy()
+  }
   if (path === undefined) listener.listen(0, '127.0.0.1')
   else listener.listen(path)
   await once(listener, 'listening')
@@ -91,11 +94,10 @@ export async function startProxy(
     },
     heal() {
       isDark = false
+      traps.length = 0
       for (const pair of pairs) pair.lighten()
     },
-    cut() {
-      for (const { client } of pairs) client.destroy()
-    },
+    cut,
     hold(match) {
       const arrived = deferred<Sent>()
       let release: Held['release'] = () => undefined
