@@ -85,7 +85,9 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const watch = lookAfterPeers({
     look: () => redis.once(() => lookAtPeers(lease.redis, lease.town)),
     recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId, endOfLostRun)),
+    self: lease.agentId,
     onRecovered: (recovered) => emit({ type: 'peer-recovered', ...recovered }),
+    onFailed: tellOnce(emit),
     signal: ending.signal,
   })
   const parting = partFromAbsentRedis(options, lifecycle, {
@@ -110,6 +112,17 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     ending.abort()
     over.abort()
     await Promise.allSettled([heart, parting, watch])
+  }
+}
+
+/** Tells of peers that cannot be looked after; what passes by itself is told by those who work. */
+function tellOnce(emit: Emit): (error: unknown) => void {
+  let told = ''
+  return (error) => {
+    const detail = messageOf(error)
+    if (error instanceof RedisAway || isPassing(error) || detail === told) return
+    told = detail
+    emit({ type: 'peers-unwatched', detail })
   }
 }
 
