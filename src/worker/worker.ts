@@ -266,7 +266,8 @@ async function partFromAbsentRedis(
   await Promise.race([aborted(ending), aborted(over)])
   let presentAt = monotonicMs()
   while (!over.aborted) {
-    const busy = lifecycle.phase.name === 'working' && !spool.holds && !control.halting.aborted
+    const { phase } = lifecycle
+    const busy = phase.name === 'working' && !phase.isOver && !spool.holds && !control.halting.aborted
     if (busy || (await answers(lease.redis, over))) presentAt = monotonicMs()
     if (monotonicMs() - presentAt >= PARTING_MS) {
       parted.abort(new RedisAway())

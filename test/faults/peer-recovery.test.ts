@@ -97,6 +97,21 @@ describe('kill -9 of a worker whose peers live', () => {
 })
 
 describe('a worker that was only asleep', () => {
+  it('37: obeys a stop that was wished of it meanwhile', async () => {
+    const { town, agents } = await newTown()
+    const peer = await town.worker(...PEER)
+    const sleeper = await town.worker(...WORKER)
+    const id = await assign(town, 'x')
+    await agents.next()
+    sleeper.signal('SIGSTOP')
+    await peer.says(/worker-1 is dead/)
+    expect((await town.cli('kill', 'worker-1')).exit).toBe(0)
+    sleeper.signal('SIGCONT')
+    expect(await sleeper.exit).toBe(0)
+    await taskThat(town, id, ({ state }) => state === 'assigned', 'is given back')
+    expect(agents.started).toBe(1)
+  })
+
   it('8: ends its own run when it wakes up behind a recovery, registers again and runs the task once more', async () => {
     const { town, agents } = await newTown()
     const peer = await town.worker(...PEER)

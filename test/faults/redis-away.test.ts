@@ -175,6 +175,51 @@ describe('SIGTERM while Redis is down', () => {
   })
 })
 
+describe('SIGTERM while a failed run waits for Redis', () => {
+  it('19: ends in bounded time as well: there is no result to be lost', async () => {
+    const faulty = await newTown()
+    const { town, agents } = faulty
+    const worker = await town.worker(...WORKER, '--max-attempts', '3', '--drain-timeout', '10m')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await faulty.killRedis()
+    await run.exit(1)
+    await worker.says(/Redis is away/)
+    worker.signal('SIGTERM')
+    expect(await worker.exit).toBe(69)
+    await faulty.startRedis()
+    await town.worker(...WORKER, '--max-attempts', '3')
+    const second = await agents.next()
+    await second.stdout('done')
+    await second.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 2 })
+  })
+})
+
+describe('a Redis that lost its data', () => {
+  it('28: and takes no writes yet gets the registration when it does', async () => {
+    const faulty = await newTown()
+    const { redis } = faulty.server
+    const worker = await faulty.town.worker(...WORKER)
+    await redis.multi().flushall().call('REPLICAOF', '127.0.0.1', '1').exec()
+    await worker.says(/Redis refused a write \(READONLY/)
+    await redis.replicaof('NO', 'ONE')
+    await worker.says(/registered as worker-1[\s\S]*registered as worker-1/)
+    await doNext(faulty)
+  })
+
+  it('28: has the result of a task that is gone kept aside, by the worker or by the next one', async () => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const id = await leavesResult(faulty)
+    await faulty.startRedis()
+    await faulty.server.redis.flushall()
+    const next = await town.worker(...WORKER)
+    await next.says(/a result that was never written is kept aside \(gone\)/)
+    expect(await town.files('.tt/spool/kept')).toEqual([expect.stringContaining(`${id}-`)])
+  })
+})
+
 describe('a settle', () => {
   it('25: that a recovery forestalls ends in one end: the result is written by the worker that registers again', async () => {
     const faulty = await newTown()
