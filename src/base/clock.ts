@@ -5,6 +5,9 @@ export function monotonicMs(): number {
   return performance.now()
 }
 
+/** A timer for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /** Waits `ms` milliseconds or until one of the signals aborts, whichever comes first. Returns true when it waited in full. */
 export function sleep(ms: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<boolean> {
   const given = signals.filter((signal) => signal !== undefined)
@@ -16,7 +19,16 @@ export function sleep(ms: number, ...signals: readonly (AbortSignal | undefined)
       resolve(full)
     }
     const onAbort = () => end(false)
-    const timer = setTimeout(() => end(true), ms)
+    let left = ms
+    const wait = (): NodeJS.Timeout => {
+      const slice = Math.min(left, LONGEST_TIMER_MS)
+      left -= slice
+      return setTimeout(() => {
+        if (left > 0) timer = wait()
+        else end(true)
+      }, slice)
+    }
+    let timer = wait()
     for (const signal of given) signal.addEventListener('abort', onAbort, { once: true })
   })
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { anyOf, unlessAborted } from '../base/abort.ts'
 import { Bell } from '../base/bell.ts'
-import { sleep } from '../base/clock.ts'
+import { aborted, sleep } from '../base/clock.ts'
 import type { Closers } from '../base/closers.ts'
 import type { Redactor } from '../base/redact.ts'
 import type { Context } from '../client/context.ts'
@@ -11,7 +12,8 @@ import { ensureServer, serverOptions } from '../client/own-server.ts'
 import { plainUrl } from '../config/redis-target.ts'
 import { parseRedisUrl } from '../config/redis-url.ts'
 import { agentNames } from '../domain/agent-names.ts'
-import { WorkerError } from '../domain/errors.ts'
+import { messageOf, WorkerError } from '../domain/errors.ts'
+import type { Id } from '../domain/ids.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Health, Vitals } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -20,12 +22,13 @@ import type { Profile } from '../process/profile.ts'
 import { secretRedactor } from '../process/secrets.ts'
 import { completeWithTt } from '../process/tt.ts'
 import { Circuit } from '../reliability/circuit.ts'
-import { Spool } from '../reliability/spool.ts'
+import { keepOrphanedResults, Spool } from '../reliability/spool.ts'
+import { untilWritten } from '../reliability/until-written.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
 import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { reviveLocalRedis } from '../server/revive.ts'
-import { leaveTown, listAgents, registerAgent } from '../store/agents.ts'
-import { type ConnectionEvent, keepTalking, type Redis } from '../store/connection.ts'
+import { getAgent, leaveTown, listAgents, registerAgent } from '../store/agents.ts'
+import { type ConnectionEvent, isPassing, keepTalking, type Redis } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { readQueues } from '../store/queues.ts'
@@ -39,6 +42,8 @@ import { tidyUp } from './tidy-up.ts'
 import { VERSION } from './version.ts'
 
 const REGISTER_AGAIN_MS = 1000
+/** How long an end may wait for a Redis that is away. */
+const PARTING_MS = 3000
 
 /** Where one agent tells what happens to it. */
 interface Voice {
@@ -82,6 +87,7 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   const seats = await takeSeats(host)
   const leases = await registerAll(host, seats)
   warnOfOldKeys(seats)
+  keepOrphans(host, seats)
   const ended = tidyUp(host, (event) => seats[0]?.voice.emit(event))
   const served = await Promise.allSettled(
     seats.map(async (seat, at) => {
@@ -156,6 +162,17 @@ function warnOfOldKeys([seat]: readonly Seat[]): void {
     .catch(() => undefined)
 }
 
+/** Sets results aside whose agent Redis does not know any more: nobody would ever settle them. */
+function keepOrphans({ context }: Host, [seat]: readonly Seat[]): void {
+  if (!seat) return
+  const isGone = async (agentId: Id) => (await getAgent(seat.redis, seat.town.keys, agentId)) === null
+  void keepOrphanedResults({ root: spoolOf(context), isGone, emit: seat.voice.emit })
+}
+
+function spoolOf({ place }: Context): string {
+  return join(place.root, '.tt', 'spool')
+}
+
 /** What the worker keeps of the town on this machine: its name, to begin with. A folder that cannot be written shows later. */
 function makeStateFolder(root: string): void {
   try {
@@ -211,10 +228,41 @@ async function registerAll(host: Host, seats: readonly Seat[]): Promise<Lease[]>
 
 /** Works until the agent ends. A Redis that lost its data gets the registration again. */
 async function serve(host: Host, seat: Seat, first: Lease): Promise<WorkerEnd> {
-  for (let lease = first; ; lease = await register(host, seat, lease)) {
+  let lease = first
+  for (;;) {
     const end = await workOnce(host, seat, lease)
     if (end !== 'forgotten') return end
     if (!(await sleep(REGISTER_AGAIN_MS, host.control.draining))) return 'drained'
+    const again = await registerAgain(host, seat, lease)
+    if (typeof again === 'string') return again
+    lease = again
+  }
+}
+
+/** An agent that cannot be registered again ends, and the others of the process go on. */
+async function registerAgain(host: Host, seat: Seat, before: Lease): Promise<Lease | WorkerEnd> {
+  const { emit } = seat.voice
+  const { draining } = host.control
+  const [over, parted] = [new AbortController(), new AbortController()]
+  void aborted(anyOf(draining, over.signal))
+    .then(() => sleep(PARTING_MS, over.signal))
+    .then((late) => late && parted.abort())
+  try {
+    return await untilWritten(() => unlessAborted(register(host, seat, before), parted.signal), {
+      passes: isPassing,
+      onRefused: (error, retryMs) => emit({ type: 'redis-refused', detail: messageOf(error), retryMs }),
+      signal: draining,
+    })
+  } catch (error) {
+    if (error instanceof WorkerError && error.code === 'name-in-use') {
+      emit({ type: 'lease-lost' })
+      return 'lease-lost'
+    }
+    if (!parted.signal.aborted && !isPassing(error)) throw error
+    emit({ type: 'left-without-redis', detail: messageOf(error) })
+    return 'redis-away'
+  } finally {
+    over.abort()
   }
 }
 
@@ -277,7 +325,12 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
         roleInstructions: role ? readRole(place.root, role) : undefined,
         run: runner.run,
         logPath: runner.logPath,
-        spool: new Spool({ root: join(place.root, '.tt', 'spool'), agentId: lease.agentId, emit }),
+        spool: new Spool({
+          root: spoolOf(context),
+          agentId: lease.agentId,
+          emit,
+          isAway: () => lease.redis.status !== 'ready',
+        }),
         report: async (taskId, result) => {
           const redisUrl = plainUrl(seat.town.server.address)
           const failure = await completeWithTt({ townRoot: place.root, redisUrl, env, taskId, result })
@@ -330,7 +383,7 @@ async function register({ context, profile, workdir }: Host, seat: Seat, before?
     cli: profile.id,
     role,
     leaseMs,
-    formerToken: before?.token,
+    former: before,
     extra: {
       host,
       pid: process.pid,

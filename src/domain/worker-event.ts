@@ -98,6 +98,8 @@ export type WorkerEvent =
       /** Tasks that were run at most once, and have failed. */
       readonly lost: readonly Id[]
     }
+  /** Dead workers of the town cannot be found, or not be recovered. */
+  | { readonly type: 'peers-unwatched'; readonly detail: string }
   | { readonly type: 'left-without-redis'; readonly detail: string }
   | { readonly type: 'redis-waiting'; readonly address: string; readonly detail: string }
   | { readonly type: 'redis-lost'; readonly detail: string }

@@ -123,6 +123,8 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['error', `${FORGOTTEN[event.why]}; it registers again`]
     case 'peer-recovered':
       return ['warn', recoveredSentence(event)]
+    case 'peers-unwatched':
+      return ['error', `the other workers of the town cannot be looked after: ${event.detail}`]
     case 'left-without-redis':
       return [
         'error',

@@ -197,7 +197,11 @@ export class AgentProcess {
     if (!isFolder(cwd)) {
       return { kind: 'not-started', code: 'ENOTDIR', message: `There is no folder ${cwd}` }
     }
-    const guard = postGuard({ runId: env[RUN_VARIABLE] ?? '', graceMs: limits.killGraceMs })
+    const guard = postGuard({
+      runId: env[RUN_VARIABLE] ?? '',
+      graceMs: limits.killGraceMs,
+      promptPath: command.promptFile?.path,
+    })
     try {
       const child = start(this.#options)
       if (child instanceof Error) return notStarted(child)
@@ -205,10 +209,16 @@ export class AgentProcess {
       return pid === undefined ? notStarted(await child) : await this.#watch(child, pid, guard)
     } finally {
       this.#stopTimers()
-      await guard.dismiss()
-      // Where it could not be written it may not be there to be removed either.
-      if (command.promptFile) await rm(command.promptFile.path, { force: true }).catch(() => undefined)
+      await this.#dismiss(guard)
     }
+  }
+
+  /** Removes the prompt file first: a daemon that dies in between leaves it to the guard. */
+  async #dismiss(guard: Guard): Promise<void> {
+    const { promptFile } = this.#options.command
+    // Where it could not be written it may not be there to be removed either.
+    if (promptFile) await rm(promptFile.path, { force: true }).catch(() => undefined)
+    await guard.dismiss()
   }
 
   async #watch(child: Child, pid: number, guard: Guard): Promise<ProcessEnd> {
@@ -227,7 +237,7 @@ export class AgentProcess {
     this.#over = true
     const durationMs = monotonicMs() - begun
     // Before the output is read to its end: the number of the group may be another's by then.
-    await guard.dismiss()
+    await this.#dismiss(guard)
     await this.#finishReading(reading, [child.stdout, child.stderr])
     child.stdin?.destroy()
     // One that SIGKILL does not end is never closed.

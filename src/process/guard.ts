@@ -14,7 +14,7 @@ const NAP_MS = 200
  * until it finds nothing twice: a process that is just about to run another program shows no environment for a moment.
  */
 const SCRIPT = `
-mark=$1 naps=$2 group= since=
+mark=$1 naps=$2 prompt=$3 group= since=
 trap '' HUP INT TERM
 
 look() {
@@ -59,7 +59,15 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
   tell KILL
   sleep 0.1
 done
+[ -z "$prompt" ] || rm -f -- "$prompt"
 `
+
+export interface GuardOptions {
+  readonly runId: string
+  readonly graceMs: number
+  /** The prompt file of the run, which goes with it. */
+  readonly promptPath?: string | undefined
+}
 
 /** A small process beside a run that ends the run when the daemon dies without having done so. */
 export interface Guard {
@@ -73,7 +81,7 @@ export interface Guard {
  * Starts the guard of a run, before the run itself, so that there is no moment without it. Where there is no /bin/sh the run goes
  * without: the next start of the agent ends what is left.
  */
-export function postGuard(options: { runId: string; graceMs: number }): Guard {
+export function postGuard(options: GuardOptions): Guard {
   const guard = start(options)
   // It is gone already: somebody killed it, or there is no shell.
   guard?.stdin.on('error', () => undefined)
@@ -87,16 +95,16 @@ export function postGuard(options: { runId: string; graceMs: number }): Guard {
 }
 
 /** How a guard is started. The text of the script is no argument: it would fill the screen of whoever lists processes. */
-export function guardCommand({ runId, graceMs }: { runId: string; graceMs: number }) {
+export function guardCommand({ runId, graceMs, promptPath = '' }: GuardOptions) {
   const naps = Math.ceil(Math.min(graceMs, MAX_GRACE_MS) / NAP_MS)
   return {
-    args: ['-c', 'eval "$GUARD"', 'tinytown-guard', `${RUN_VARIABLE}=${runId}`, String(naps)],
+    args: ['-c', 'eval "$GUARD"', 'tinytown-guard', `${RUN_VARIABLE}=${runId}`, String(naps), promptPath],
     // Without the mark of a run: neither this guard nor another ends it.
     env: { PATH: process.env.PATH, LC_ALL: 'C', GUARD: SCRIPT },
   }
 }
 
-function start(options: { runId: string; graceMs: number }) {
+function start(options: GuardOptions) {
   // Without an id the mark would be that of every run.
   if (options.runId === '') return null
   const { args, env } = guardCommand(options)

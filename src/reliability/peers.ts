@@ -10,9 +10,13 @@ const LOOK: Backoff = { firstMs: 2000, factor: 1, maxMs: 2000, jitter: 0.25 }
 const LATER_MS = 20
 
 export interface PeerTools {
+  /** Nobody takes itself for dead. */
+  readonly self: Id
   readonly look: () => Promise<PeerLook>
   readonly recover: (agentId: Id) => Promise<Recovered | null>
   readonly onRecovered: (recovered: Recovered) => void
+  /** A look or a recovery failed: Redis is away, or refused it. */
+  readonly onFailed: (error: unknown) => void
   readonly signal: AbortSignal
 }
 
@@ -20,19 +24,28 @@ export interface PeerTools {
  * Looks after the other workers of the town until `signal` aborts: what a dead one had in hand goes back to its inbox. A look that
  * failed is made again at its next time; whoever is dead has other peers, too.
  */
-export async function lookAfterPeers({ look, recover, onRecovered, signal }: PeerTools): Promise<void> {
+export async function lookAfterPeers({
+  self,
+  look,
+  recover,
+  onRecovered,
+  onFailed,
+  signal,
+}: PeerTools): Promise<void> {
+  const failed = (error: unknown) => {
+    if (!signal.aborted) onFailed(error)
+  }
   let waitMs = backoffMs(LOOK, 1)
   while (await sleep(waitMs, signal)) {
     waitMs = backoffMs(LOOK, 1)
-    try {
-      const { dead, againMs } = await unlessAborted(look(), signal)
-      if (againMs !== null) waitMs = Math.min(waitMs, againMs + LATER_MS)
-      for (const agentId of dead) {
-        const recovered = await unlessAborted(recover(agentId), signal)
-        if (recovered) onRecovered(recovered)
-      }
-    } catch {
-      // Redis is away, or refuses it: those who work tell of it.
+    const found = await unlessAborted(look(), signal).catch(failed)
+    if (!found) continue
+    if (found.againMs !== null) waitMs = Math.min(waitMs, found.againMs + LATER_MS)
+    for (const agentId of found.dead) {
+      if (agentId === self) continue
+      // One that cannot be recovered does not keep the others from it.
+      const recovered = await unlessAborted(recover(agentId), signal).catch(failed)
+      if (recovered) onRecovered(recovered)
     }
   }
 }

@@ -71,12 +71,15 @@ function isHoldReason(reason: Reason): reason is HoldReason {
 const PROBE: Backoff = { firstMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.2 }
 const PARK: Backoff = { firstMs: 30_000, factor: 2, maxMs: 10 * 60_000, jitter: 0.2 }
 
+/** A limit that is said to end later is looked at once a day: somebody may have lifted it. */
+const LONGEST_PARK_MS = 86_400_000
+
 /** How long to wait before the surroundings are looked at again, for the `tries`th time; a limit that tells its end is waited for. */
 export function holdMs(
   hold: { readonly reason: HoldReason; readonly until?: number | undefined },
   tries: number,
   now: number = Date.now(),
 ): number {
-  if (hold.until !== undefined && hold.until > now) return hold.until - now
+  if (hold.until !== undefined && hold.until > now) return Math.min(hold.until - now, LONGEST_PARK_MS)
   return backoffMs(CLASSES[hold.reason] === 'park' ? PARK : PROBE, tries)
 }

@@ -2,7 +2,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path'
 import { sleep } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
-import type { Id } from '../domain/ids.ts'
+import { type Id, parseId } from '../domain/ids.ts'
 import type { Emit } from '../domain/worker-event.ts'
 
 /** A write that takes longer keeps its result on disk meanwhile. */
@@ -32,10 +32,22 @@ export class Spool {
   readonly #folder: string
   readonly #agentId: Id
   readonly #emit: Emit
+  readonly #isAway: () => boolean
   #held = 0
 
-  /** `root` is the folder of all agents. It is made when there is something to hold. */
-  constructor({ root, agentId, emit }: { root: string; agentId: Id; emit: Emit }) {
+  /** `root` is the folder of all agents. It is made when there is something to hold. `isAway`: Redis is known to be away. */
+  constructor({
+    root,
+    agentId,
+    emit,
+    isAway = () => false,
+  }: {
+    root: string
+    agentId: Id
+    emit: Emit
+    isAway?: () => boolean
+  }) {
+    this.#isAway = isAway
     this.#root = root
     this.#folder = join(root, agentId)
     this.#agentId = agentId
@@ -47,7 +59,7 @@ export class Spool {
     return this.#held > 0
   }
 
-  /** Does `write`. The result is put on disk when that takes longer than a second or fails, and taken off when it is done. */
+  /** Does `write`. The result is put on disk when that takes longer than a second, fails or cannot be soon, and taken off when it is done. */
   async during<T>(result: Spooled, write: () => Promise<T>): Promise<T> {
     let held: Promise<boolean> | undefined
     const hold = () => {
@@ -55,7 +67,7 @@ export class Spool {
       return held
     }
     const patience = new AbortController()
-    const late = sleep(PATIENCE_MS, patience.signal).then((over) => over && hold())
+    const late = sleep(this.#isAway() ? 0 : PATIENCE_MS, patience.signal).then((over) => over && hold())
     try {
       const done = await write()
       patience.abort()
@@ -141,6 +153,26 @@ export class Spool {
     this.#held += 1
     this.#emit({ type: 'result-spooled', taskId: result.taskId, path })
     return true
+  }
+}
+
+/** Sets aside the results of agents that are not there any more. What cannot be looked at now is looked at by the next start. */
+export async function keepOrphanedResults({
+  root,
+  isGone,
+  emit,
+}: {
+  root: string
+  isGone: (agentId: Id) => Promise<boolean>
+  emit: Emit
+}): Promise<void> {
+  const agents = (await namesIn(root).catch(() => [])).map(parseId).filter((id) => id !== null)
+  for (const agentId of agents) {
+    const spool = new Spool({ root, agentId, emit })
+    const { results, unreadable } = await spool.list()
+    if (results.length + unreadable.length === 0) continue
+    if (!(await isGone(agentId).catch(() => false))) continue
+    for (const name of [...results, ...unreadable]) await spool.keep(name, 'gone')
   }
 }
 

@@ -25,8 +25,8 @@ export interface Registration {
   readonly leaseMs: number
   /** Fields of the record: `host`, `pid` and `pid_started` are what another registration learns of this one. */
   readonly extra: Readonly<Record<string, string | number>>
-  /** The token of a registration that the same worker had before: its lease may still be there. */
-  readonly formerToken?: string | undefined
+  /** A registration that the same worker had before: its lease may still be there, and the id is its own where the name has none. */
+  readonly former?: Pick<Lease, 'agentId' | 'token'> | undefined
   /** Whether the holder of the lease is dead for certain. Its lease is taken at once then. */
   readonly isGone?: (holder: Holder) => Promise<boolean>
 }
@@ -37,14 +37,15 @@ export type Registered =
 
 /** Registers an agent under its name, with the id that the name had before. */
 export async function registerAgent(redis: Redis, town: TownKeys, who: Registration): Promise<Registered> {
-  let id = (await idOfName(redis, town, who.name)) ?? newId()
+  let id = (await idOfName(redis, town, who.name)) ?? who.former?.agentId ?? newId()
   const token = newId()
-  let dead = who.formerToken ?? ''
+  let dead = who.former?.token ?? ''
   // The script answers `renamed` when another process registered the name a moment ago: its id is taken then.
   for (;;) {
     const agent = town.agent(id)
     const own = [agent.lease, agent.record, agent.stop, town.names, town.events, agent.events, agent.owner]
     const keys = [...own, agent.urgent, agent.inbox, agent.spareUrgent, agent.spareInbox, town.watched]
+    keys.push(agent.inFlight, agent.deaths)
     const extra = Object.entries(who.extra).flat()
     const fixed = [
       token,
@@ -56,6 +57,7 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
       town.agentPrefix,
       dead,
       town.recordFormat,
+      who.former ? '1' : '0',
     ]
     const args = [...fixed, ...extra]
     const [kind, first = '', second = '', , left = '0', holder = '', startedAt = ''] = texts(

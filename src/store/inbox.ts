@@ -6,6 +6,7 @@ import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
 import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
+import { putPoisonAside as putPoisonAsideScript } from './scripts/put-poison-aside.ts'
 import { clientId, unblock } from './unblock.ts'
 
 /** A claimed message: its text, and the digest of its bytes, by which it is known from now on. */
@@ -14,13 +15,24 @@ export interface Claimed {
   readonly digest: string
 }
 
+/** With a message with which so many workers died there is something wrong. */
+const POISON_DEATHS = 5
+
+/** A message in flight that is not handed over any more. */
+export interface Poison {
+  readonly digest: string
+  /** How many workers died with it in hand. */
+  readonly deaths: number
+}
+
 /**
- * What a claim found. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the record count from 0 again, so
- * that another worker runs for this agent.
+ * What a claim found. `poison`: it is to be put aside. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the
+ * record count from 0 again, so that another worker runs for this agent.
  */
 export type Claim =
   | ({ readonly kind: 'message'; readonly rounds: number } & Claimed)
   | { readonly kind: 'empty'; readonly rounds: number; readonly delayed: number }
+  | ({ readonly kind: 'poison' } & Poison)
   | { readonly kind: 'paused' | 'stopping' | 'evicted' | 'restarted' }
 
 /**
@@ -34,12 +46,13 @@ export async function claimMessage(
 ): Promise<Claim> {
   const { agent } = lease
   const lists = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
-  const keys = [...lists, agent.record, agent.stop, agent.delayed]
-  const args = [lease.agentId, roundsBefore, due]
+  const keys = [...lists, agent.record, agent.stop, agent.delayed, agent.deaths]
+  const args = [lease.agentId, roundsBefore, due, POISON_DEATHS]
   const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
   if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
   if (kind === 'empty') return { kind, rounds: Number(rounds), delayed: Number(raw) }
-  return { kind: kind as Exclude<Claim['kind'], 'message' | 'empty'> }
+  if (kind === 'poison') return { kind, deaths: Number(rounds), digest: raw }
+  return { kind: kind as Exclude<Claim['kind'], 'message' | 'empty' | 'poison'> }
 }
 
 /** A message to be answered is short; a longer one is not read to find out. */
@@ -120,5 +133,21 @@ export async function putAsideMessage(
   const keys = [lease.agent.lease, lease.agent.inFlight, lease.town.deadLetters]
   const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail]
   const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
+  return kind === 'ok' ? id : null
+}
+
+/**
+ * Moves a message with which too many workers died to the dead letters; its task has failed. Returns its id there; null when it was in
+ * flight no more.
+ */
+export async function putPoisonAside(
+  lease: Lease,
+  { digest }: Poison,
+  why: { reason: Reason; detail: string },
+): Promise<string | null> {
+  const { agent, town } = lease
+  const keys = [agent.lease, agent.inFlight, town.deadLetters, agent.deaths, town.events, agent.events]
+  const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail, town.taskPrefix]
+  const [kind, id = ''] = await runLeased(lease, putPoisonAsideScript, keys, args)
   return kind === 'ok' ? id : null
 }

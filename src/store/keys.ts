@@ -48,6 +48,8 @@ export interface AgentKeys {
   readonly inFlight: string
   /** Sorted set of messages whose next attempt is not due yet, by the time at which it is. */
   readonly delayed: string
+  /** Hash of the digest of a message to how many workers died with it in hand. */
+  readonly deaths: string
   /** Copies of the two lists while the agent is in `error`, in which `tt prune` deletes it. */
   readonly spareUrgent: string
   readonly spareInbox: string
@@ -94,6 +96,7 @@ export function townKeys(town: string, recordFormat: RecordFormat = 'hash'): Tow
       owner: `${base}:worker:${id}:owner`,
       inFlight: `${base}:worker:${id}:in-flight`,
       delayed: `${base}:worker:${id}:delayed`,
+      deaths: `${base}:worker:${id}:deaths`,
       spareUrgent: `${base}:worker:${id}:spare-urgent`,
       spareInbox: `${base}:worker:${id}:spare-inbox`,
       notes: `${base}:worker:${id}:notes`,

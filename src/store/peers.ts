@@ -76,6 +76,7 @@ export async function recoverPeer(
   const agent = town.agent(agentId)
   const own = [agent.lease, agent.inFlight, agent.inbox, agent.record, agent.owner]
   const keys = [...own, town.events, agent.events, agent.delayed, town.deadLetters]
+  keys.push(agent.deaths)
   const ends = new Map<Id, object>()
   for (;;) {
     const became = ends.size === 0 ? 'is back in the inbox' : 'at most once has failed'

@@ -9,6 +9,9 @@ import { extrasOf, settle } from './settle.ts'
 import { type AttemptTools, type Done, type Handled, remembered, type Work } from './work.ts'
 
 export async function conclude(work: Done, decision: Decision, tools: AttemptTools): Promise<Handled> {
+  const { lifecycle } = tools
+  const hasResult = decision.kind === 'settle' || decision.kind === 'fail-and-hold'
+  if (lifecycle.phase.name === 'working' && !hasResult) lifecycle.enter({ ...lifecycle.phase, isOver: true })
   const taskId = work.started.task.id
   switch (decision.kind) {
     case 'settle':

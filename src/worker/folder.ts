@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
 /**
@@ -13,6 +13,18 @@ export function makeFolders(...paths: readonly string[]): void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
   }
+}
+
+/** The prompt file of a run, with a name of its own: the guard of an earlier run may still have that run's file to remove. */
+export function promptPathOf(townRoot: string, { taskId, runId }: { taskId: string; runId: string }): string {
+  return join(townRoot, '.tt', 'tasks', `${taskId}.${runId}.prompt.md`)
+}
+
+/** Removes the prompt files that earlier runs of the task left, where the machine died under them. */
+export function removePrompts(townRoot: string, taskId: string): void {
+  const folder = join(townRoot, '.tt', 'tasks')
+  for (const name of readdirSync(folder))
+    if (name.startsWith(`${taskId}.`) && name.endsWith('.prompt.md')) rmSync(join(folder, name))
 }
 
 /**

@@ -14,6 +14,8 @@ export type Phase =
       readonly taskId: Id
       readonly startId: string
       readonly cancel: AbortController
+      /** The run is over, and what it came to is no result that could be lost. */
+      readonly isOver?: true
     }
   /** The CLI or its folder is missing: found by a look before the claim, or only by the start of a run. */
   | { readonly name: 'broken'; readonly by: 'look' | 'start'; readonly tries: number }

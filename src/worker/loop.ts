@@ -6,7 +6,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Circuit, RunEnd } from '../reliability/circuit.ts'
 import { holdMs } from '../reliability/retry-policy.ts'
-import type { Claim, Claimed } from '../store/inbox.ts'
+import type { Claim, Claimed, Poison } from '../store/inbox.ts'
 import { replyErrorCode } from '../store/script.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -21,6 +21,8 @@ export interface LoopTools {
   /** Throws what Redis refused for good. */
   readonly claim: () => Promise<Claim>
   readonly handle: (claimed: Claimed) => Promise<Handled>
+  /** Puts a message aside with which too many workers died. */
+  readonly putPoisonAside: (poison: Poison) => Promise<void>
   /** Looks for work beyond the inbox; true when there is something to claim now. */
   readonly fetchWork: () => Promise<boolean>
   /** Waits until there may be something to claim; `rung` ends the wait. */
@@ -88,6 +90,10 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       }
       continue
     }
+    if (claim.kind === 'poison') {
+      await tools.putPoisonAside(claim)
+      continue
+    }
     const end = await rest(claim, rung, tools)
     if (end) return end
   }
@@ -106,7 +112,7 @@ async function claimed({ claim }: LoopTools): Promise<Claim | { readonly trouble
 
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
 async function rest(
-  claim: Exclude<Claim, { kind: 'message' }>,
+  claim: Exclude<Claim, { kind: 'message' | 'poison' }>,
   rung: AbortSignal,
   tools: LoopTools,
 ): Promise<LoopEnd | null> {

@@ -18,7 +18,7 @@ import type { HoldReason } from '../reliability/retry-policy.ts'
 import type { Lease } from '../store/lease.ts'
 import { appendOutput } from '../store/output.ts'
 import type { EndWhy } from './control.ts'
-import { linkLog, makeFolders, touchLog } from './folder.ts'
+import { linkLog, makeFolders, promptPathOf, removePrompts, touchLog } from './folder.ts'
 import { boundResult } from './result-file.ts'
 import { Transcript } from './transcript.ts'
 import type { Job } from './work.ts'
@@ -140,21 +140,25 @@ function folderExists(path: string): boolean {
 
 async function runJob(job: Job, options: RunnerOptions, place: Place): Promise<Outcome> {
   const { profile, townRoot, limits } = options
-  const promptPath = join(townRoot, '.tt', 'tasks', `${job.taskId}.prompt.md`)
+  const runId = newId()
+  const promptPath = promptPathOf(townRoot, { taskId: job.taskId, runId })
   const built = buildCommand(profile, { prompt: job.prompt, promptFile: promptPath, extra: [] })
   if (!built.ok) {
     const facts = { toolCalls: 0, durationMs: 0 }
     return { kind: 'failed', reason: 'bad-task', detail: built.detail, facts }
   }
   try {
-    if (built.command.promptFile) makeFolders(join(townRoot, '.tt'), dirname(promptPath))
+    if (built.command.promptFile) {
+      makeFolders(join(townRoot, '.tt'), dirname(promptPath))
+      removePrompts(townRoot, job.taskId)
+    }
   } catch (error) {
     const detail = `The prompt cannot be written: ${messageOf(error)}; ${PROMPT_REMEDY}`
     return { kind: 'held', reason: 'config', detail }
   }
   const command = { ...built.command, program: (await programOf(options)) ?? built.command.program }
   const wallMs = profile.timeoutMs ?? limits.wallMs
-  return await watch({ job, command, wallMs, options, ...place })
+  return await watch({ job, runId, command, wallMs, options, ...place })
 }
 
 interface Place {
@@ -165,12 +169,22 @@ interface Place {
 
 interface Watch extends Place {
   readonly job: Job
+  readonly runId: Id
   readonly command: Command
   readonly wallMs: number
   readonly options: RunnerOptions
 }
 
-async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: Watch): Promise<Outcome> {
+async function watch({
+  job,
+  runId,
+  command,
+  wallMs,
+  options,
+  cwd,
+  logPath,
+  onStart,
+}: Watch): Promise<Outcome> {
   const { profile, lease, limits, emit, redactor } = options
   const { taskId } = job
   await endEarlierRun(taskId, options)
@@ -199,7 +213,7 @@ async function watch({ job, command, wallMs, options, cwd, logPath, onStart }: W
   const child = new AgentProcess({
     command,
     cwd,
-    env: environmentOf(options, taskId, newId()),
+    env: environmentOf(options, taskId, runId),
     taskId,
     limits: {
       wallMs,

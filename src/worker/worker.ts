@@ -21,6 +21,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { type LoopEnd, runLoop } from './loop.ts'
 import { endOfLostRun } from './lost-run.ts'
 import type { MissionTools } from './mission.ts'
+import { buryPoison } from './poison.ts'
 import type { Trouble } from './run.ts'
 import { settleSpooled } from './settle-spooled.ts'
 import type { AttemptTools } from './work.ts'
@@ -86,7 +87,9 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const watch = lookAfterPeers({
     look: () => redis.once(() => lookAtPeers(lease.redis, lease.town)),
     recover: (agentId) => redis.once(() => recoverPeer(lease.redis, lease.town, agentId, endOfLostRun)),
+    self: lease.agentId,
     onRecovered: (recovered) => emit({ type: 'peer-recovered', ...recovered }),
+    onFailed: tellOnce(emit),
     signal: ending.signal,
   })
   const parting = partFromAbsentRedis(options, lifecycle, {
@@ -111,6 +114,17 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     ending.abort()
     over.abort()
     await Promise.allSettled([heart, parting, watch])
+  }
+}
+
+/** Tells of peers that cannot be looked after; what passes by itself is told by those who work. */
+function tellOnce(emit: Emit): (error: unknown) => void {
+  let told = ''
+  return (error) => {
+    const detail = messageOf(error)
+    if (error instanceof RedisAway || isPassing(error) || detail === told) return
+    told = detail
+    emit({ type: 'peers-unwatched', detail })
   }
 }
 
@@ -224,6 +238,7 @@ function loopTools(
       if (handled.kind === 'ran' && handled.rounds !== undefined) rounds = handled.rounds
       return handled
     },
+    putPoisonAside: (poison) => buryPoison(poison, attempt),
     fetchWork: async () => options.claimBacklog && (await between(() => backlog.take())),
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
@@ -254,7 +269,8 @@ async function partFromAbsentRedis(
   await Promise.race([aborted(ending), aborted(over)])
   let presentAt = monotonicMs()
   while (!over.aborted) {
-    const busy = lifecycle.phase.name === 'working' && !spool.holds && !control.halting.aborted
+    const { phase } = lifecycle
+    const busy = phase.name === 'working' && !phase.isOver && !spool.holds && !control.halting.aborted
     if (busy || (await answers(lease.redis, over))) presentAt = monotonicMs()
     if (monotonicMs() - presentAt >= PARTING_MS) {
       parted.abort(new RedisAway())

@@ -45,7 +45,7 @@ async function opened(...flags: string[]) {
 }
 
 describe('an open circuit', () => {
-  it('keeps tasks in the inbox, says why in record, status, events and log, and lets the worker end', async () => {
+  it('23: keeps tasks in the inbox, says why in record, status, events and log, and lets the worker end', async () => {
     const { town, agents, daemon, agent } = await opened()
     expect(agent.lastError).toMatch(OPEN)
     expect(Date.parse(agent.lastError?.match(/one task is tried at (\S+):/)?.[1] ?? '')).toBeGreaterThan(

@@ -117,7 +117,7 @@ describe('while a task runs', () => {
     expect(await mailOf(town, (await agentOf(town)).id)).toHaveLength(1)
   })
 
-  it('a stop is not forgotten when its flag runs out, and the record says draining again', async () => {
+  it('37: a stop is not forgotten when its flag runs out, and the record says draining again', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')
@@ -143,7 +143,7 @@ describe('while a task runs', () => {
     expect(await agentOf(town)).toMatchObject({ state: 'stopped' })
   })
 
-  it('a cancel ends its tree at once, also one that ignores SIGTERM, and the task stays cancelled', async () => {
+  it('11: a cancel ends its tree at once, also one that ignores SIGTERM, and the task stays cancelled', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', '--kill-grace', '60s')
     const id = await assign(town, 'x')

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { census, type Found, guards, isAlive } from '../rig/census.ts'
 import { useClosers } from '../rig/daemon.ts'
@@ -27,7 +28,7 @@ async function stubbornRun(...args: string[]) {
   return { town, daemon, id, run, runId, pids: [pid, near, far] }
 }
 
-it('ends the tree of a run whose daemon was killed, also if no daemon starts again, and then itself', async () => {
+it('2: ends the tree of a run whose daemon was killed, also if no daemon starts again, and then itself', async () => {
   const { daemon, runId, pids } = await stubbornRun('--kill-grace', '1s')
   expect(census({ runId }).map(({ pid }) => pid)).toEqual(expect.arrayContaining(pids))
   expect(guards(runId)).toHaveLength(1)
@@ -36,6 +37,18 @@ it('ends the tree of a run whose daemon was killed, also if no daemon starts aga
   // A process that is about to be gone has lost its environment already.
   await until(() => census({ runId }).length === 0 && !pids.some(isAlive), 'the tree is gone')
   await until(() => guards(runId).length === 0, 'the guard is gone')
+})
+
+it('leaves no prompt of a run whose daemon was killed', async () => {
+  const { town, agents } = await scene({ table: 'prompt = "file"' })
+  const daemon = await town.worker('--cli', 'fake')
+  await assign(town, 'x')
+  await agents.next()
+  const prompts = () => readdir(join(town.root, '.tt', 'tasks'))
+  expect(await prompts()).toHaveLength(1)
+  daemon.signal('SIGKILL')
+  await daemon.exit
+  await until(async () => (await prompts()).length === 0, 'the prompt file is gone')
 })
 
 it('leaves no guard after a run, and its output does not wait for one', async () => {

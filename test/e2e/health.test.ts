@@ -124,7 +124,7 @@ describe('--health-addr', () => {
     expect(await daemon.exit).toBe(0)
   })
 
-  it('is not ready while Redis is frozen, and answers all the same', async () => {
+  it('6: is not ready while Redis is frozen, and answers all the same', async () => {
     const { town } = await scene()
     const port = await freePort()
     const server = await startRedis({ port })

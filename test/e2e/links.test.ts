@@ -69,7 +69,7 @@ describe('a link of 50 ms', () => {
 })
 
 describe('a link that dies without a word', () => {
-  it('is noticed while the worker waits, and it goes on over a new one', async () => {
+  it('6: is noticed while the worker waits, and it goes on over a new one', async () => {
     const { town, agents, proxy, worker } = await behindProxy(0)
     const before = proxy.connections
     proxy.blackHole()

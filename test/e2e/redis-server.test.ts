@@ -190,7 +190,7 @@ describe('a Redis that somebody else started', () => {
     },
   )
 
-  it('whose password is changed while a task runs does not cost the task', async () => {
+  it('27: whose password is changed while a task runs does not cost the task', async () => {
     const server = await startRedis({ config: ['requirepass one'], client: { password: 'one' } })
     onClose(() => server.close())
     const { town: at, agents } = await scene({ env: { REDIS_URL: `redis://:one@127.0.0.1:${server.port}` } })

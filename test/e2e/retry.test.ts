@@ -35,7 +35,7 @@ describe('a task whose run fails', () => {
     expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
   })
 
-  it('holds up no other while it waits', async () => {
+  it('23: holds up no other while it waits', async () => {
     const { town, agents } = await scene(retrying('10m'))
     await town.worker('--cli', 'fake')
     const first = await assign(town, 'first')
@@ -53,7 +53,7 @@ describe('a task whose run fails', () => {
     expect(await json(town, 'list')).toMatchObject({ agents: [{ delayed: 1 }] })
   })
 
-  it('goes to the dead letters after its last attempt, and comes back with all of them', async () => {
+  it('23: goes to the dead letters after its last attempt, and comes back with all of them', async () => {
     const { town, agents } = await scene(retrying('50ms', '2'))
     await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')

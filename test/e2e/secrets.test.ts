@@ -68,7 +68,7 @@ function expectNone(text: string): void {
 }
 
 describe('the secrets of the environment', () => {
-  it('are nowhere in what comes of a run that prints them, in any form and in pieces', async () => {
+  it('32: are nowhere in what comes of a run that prints them, in any form and in pieces', async () => {
     const { town, agents } = await scene({ env })
     const daemon = await town.worker('--cli', 'fake', ...PASS)
     const id = await assign(town, 'x')

@@ -84,13 +84,18 @@ describe('a Redis that refuses writes', () => {
     expect(await daemon.exit).toBe(69)
   })
 
-  it('is asked again until it takes the result', async () => {
+  it('26: for longer than a lease costs no run, and is asked again until it takes the result', async () => {
     const { town, agents } = await scene()
-    const daemon = await town.worker('--cli', 'fake')
+    const daemon = await town.worker('--cli', 'fake', '--lease-ms', '1000')
     const id = await assign(town, 'x')
     const run = await agents.next()
     const redis = await town.redis()
+    const seconds = async () => Number((await redis.time())[0])
     await redis.config('SET', 'maxmemory', '1')
+    // The lease, the grace that peers give, and a beat.
+    const over = (await seconds()) + 6
+    await until(async () => (await seconds()) >= over, 'the lease would be over without memory')
+    expect(daemon.stderr()).not.toMatch(/dead|ended|lost/)
     await run.stdout('kept')
     await run.exit(0)
     await daemon.says(/Redis refused a write/)
@@ -101,7 +106,7 @@ describe('a Redis that refuses writes', () => {
 })
 
 describe('a Redis that lost its data', () => {
-  it('gets the registration again, under the same name, and tasks are done as before', async () => {
+  it('28: gets the registration again, under the same name, and tasks are done as before', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake', '--lease-ms', '1000')
     const redis = await town.redis()
@@ -130,7 +135,7 @@ describe('a Redis that lost its data', () => {
 
 describe('the key of a task', () => {
   it.each(['text that is no JSON object', 'list'])(
-    'that holds no record but %s puts the message aside with its reason, and the next task runs',
+    '21: that holds no record but %s puts the message aside with its reason, and the next task runs',
     async (kind) => {
       const { town, agents } = await scene()
       const daemon = await town.worker('--cli', 'fake')

@@ -101,8 +101,8 @@ describe('a task', () => {
     expect(await promptOf('Do it', 'ok')).toContain('- kept')
   })
 
-  it('runs in the town folder with its own variables and only allowed ones of the daemon', async () => {
-    const env = { SECRET_TOKEN: 's3cret', TINYTOWN_REDIS_PASSWORD: 'pw', EXTRA: 'yes' }
+  it('33: runs in the town folder with its own variables and only allowed ones of the daemon', async () => {
+    const env = { SECRET_TOKEN: 's3cret', HARMLESS: 'x', TINYTOWN_REDIS_PASSWORD: 'pw', EXTRA: 'yes' }
     const { town, agents } = await scene({ env, table: 'env = { MODE = "fast" }' })
     await town.worker('--cli', 'fake', '--pass-env', 'EXTRA')
     const id = await assign(town, 'x')
@@ -117,7 +117,7 @@ describe('a task', () => {
       MODE: 'fast',
       EXTRA: 'yes',
     })
-    for (const name of ['SECRET_TOKEN', 'TINYTOWN_REDIS_PASSWORD', 'REDIS_URL']) {
+    for (const name of ['SECRET_TOKEN', 'HARMLESS', 'TINYTOWN_REDIS_PASSWORD', 'REDIS_URL']) {
       expect(run.hello.env).not.toHaveProperty(name)
     }
     await run.exit(1)
@@ -174,7 +174,7 @@ describe('a run that fails', () => {
 })
 
 describe('what a run leaves', () => {
-  it('is ended after a good run, and a grandchild that keeps stdout open does not hold the task', async () => {
+  it('10, 13: is ended after a good run, and a grandchild that keeps stdout open does not hold the task', async () => {
     const { town, agents } = await scene()
     await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')
@@ -188,7 +188,7 @@ describe('what a run leaves', () => {
 })
 
 describe('output', () => {
-  it('of 50 MB without a line end and of invalid UTF-8 is streamed with bounded memory', async () => {
+  it('31: of 50 MB without a line end and of invalid UTF-8 is streamed with bounded memory', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')
@@ -290,7 +290,7 @@ describe('--once', () => {
 })
 
 describe('surroundings', () => {
-  it('without the CLI make the agent error and leave the task queued, until the CLI appears', async () => {
+  it('34: without the CLI make the agent error and leave the task queued, until the CLI appears', async () => {
     const { town, agents } = await scene()
     const bin = join(town.root, 'late-cli')
     await writeFile(
@@ -314,7 +314,7 @@ describe('surroundings', () => {
     await daemon.says(/surroundings are in order again/)
   })
 
-  it('without the working folder make the agent error and leave the task queued, until it is there', async () => {
+  it('34: without the working folder make the agent error and leave the task queued, until it is there', async () => {
     const { town, agents } = await scene({ table: 'workdir = "later"' })
     await town.worker('--cli', 'fake')
     await until(async () => (await agentOf(town)).state === 'error', 'the agent says error')
@@ -330,7 +330,7 @@ describe('surroundings', () => {
     expect(await ended(town, id)).toMatchObject({ state: 'completed' })
   })
 
-  it('with a CLI whose interpreter is missing hold the task instead of burning it', async () => {
+  it('34: with a CLI whose interpreter is missing hold the task instead of burning it', async () => {
     const { town } = await scene()
     const bin = join(town.root, 'no-interpreter')
     await writeFile(bin, '#!/no/such/interpreter\n', { mode: 0o755 })
@@ -390,7 +390,7 @@ describe('a CLI of tinytown.toml', () => {
 })
 
 describe('messages', () => {
-  it('that are not JSON are kept aside with their text, and the next one runs', async () => {
+  it('21: that are not JSON are kept aside with their text, and the next one runs', async () => {
     const { town, agents } = await scene()
     await town.worker('--cli', 'fake')
     const redis = await town.redis()
@@ -407,7 +407,7 @@ describe('messages', () => {
     )
   })
 
-  it('that name a task without a record are kept aside', async () => {
+  it('24: that name a task without a record are kept aside', async () => {
     const { town } = await scene()
     const daemon = await town.worker('--cli', 'fake')
     const id = newId()
@@ -465,7 +465,7 @@ describe('messages', () => {
 })
 
 describe('the end', () => {
-  it('comes at once on SIGTERM while idle, and says stopped', async () => {
+  it('14: comes at once on SIGTERM while idle, and says stopped', async () => {
     const { town } = await scene()
     const daemon = await town.worker('--cli', 'fake')
     daemon.signal('SIGTERM')
@@ -488,7 +488,7 @@ describe('the end', () => {
     expect(await busy.exit).toBe(0)
   })
 
-  it('lets the run in hand finish on the first signal', async () => {
+  it('16: lets the run in hand finish on the first signal', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake')
     const id = await assign(town, 'x')
@@ -500,6 +500,7 @@ describe('the end', () => {
     await run.exit(0)
     expect(await daemon.exit).toBe(0)
     expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'finished in time' })
+    expect(await agentOf(town)).toMatchObject({ state: 'stopped' })
     expect(await getTask(await town.redis(), town.keys, later)).toMatchObject({ state: 'assigned' })
     expect(agents.started).toBe(1)
   })

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { recentEvents } from '../../src/store/events.ts'
 import { start } from '../../src/store/scripts/start.ts'
-import { type Daemon, processLives, type TestTown, useClosers } from '../rig/daemon.ts'
+import { type Daemon, processLives, useClosers } from '../rig/daemon.ts'
 import type { FakeAgents } from '../rig/fake-agent.ts'
 import { runOf, useFaultyTown } from '../rig/faulty-town.ts'
 import { agentOf, assign, ended, taskThat } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
+import { endsOf } from '../rig/written-once.ts'
 
 const onClose = useClosers()
 const newTown = useFaultyTown(onClose)
@@ -22,14 +22,6 @@ async function doNext(agents: FakeAgents, result = 'ok'): Promise<string> {
   await run.stdout(result)
   await run.exit(0)
   return run.hello.env.TINYTOWN_TASK_ID ?? ''
-}
-
-/** The ends that the events of the town tell of a task. */
-async function endsOf(town: TestTown, id: string): Promise<string[]> {
-  const events = await recentEvents(await town.redis(), town.keys.events, 200)
-  return events
-    .filter(({ event }) => event.task_id === id && /^task_(completed|failed)$/.test(event.event_type))
-    .map(({ event }) => event.event_type)
 }
 
 async function killed(daemon: Daemon): Promise<void> {
@@ -105,6 +97,21 @@ describe('kill -9 of a worker whose peers live', () => {
 })
 
 describe('a worker that was only asleep', () => {
+  it('37: obeys a stop that was wished of it meanwhile', async () => {
+    const { town, agents } = await newTown()
+    const peer = await town.worker(...PEER)
+    const sleeper = await town.worker(...WORKER)
+    const id = await assign(town, 'x')
+    await agents.next()
+    sleeper.signal('SIGSTOP')
+    await peer.says(/worker-1 is dead/)
+    expect((await town.cli('kill', 'worker-1')).exit).toBe(0)
+    sleeper.signal('SIGCONT')
+    expect(await sleeper.exit).toBe(0)
+    await taskThat(town, id, ({ state }) => state === 'assigned', 'is given back')
+    expect(agents.started).toBe(1)
+  })
+
   it('8: ends its own run when it wakes up behind a recovery, registers again and runs the task once more', async () => {
     const { town, agents } = await newTown()
     const peer = await town.worker(...PEER)

@@ -1,14 +1,13 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { recentEvents } from '../../src/store/events.ts'
 import { settle } from '../../src/store/scripts/settle.ts'
 import { getTask } from '../../src/store/tasks.ts'
-import { type TestTown, useClosers } from '../rig/daemon.ts'
+import { useClosers } from '../rig/daemon.ts'
 import { type FaultyTown, runOf, useFaultyTown } from '../rig/faulty-town.ts'
 import { freePort } from '../rig/redis-servers.ts'
 import { agentOf, assign, ended, taskThat } from '../rig/scene.ts'
-import { until } from '../rig/until.ts'
+import { isWrittenOnce, spooled } from '../rig/written-once.ts'
 
 const onClose = useClosers()
 const newTown = useFaultyTown(onClose)
@@ -17,26 +16,6 @@ const WORKER = ['--cli', 'fake', '--lease-ms', '1000', '--kill-grace', '500ms']
 const PEER = [...WORKER, '--name', 'peer']
 
 const SPOOLED = /Redis does not take the result; it is kept in/
-
-/** The files below the spool, with the folder of the agent left out. */
-async function spooled(town: TestTown): Promise<string[]> {
-  const names = await readdir(join(town.root, '.tt', 'spool'), { recursive: true }).catch(() => [])
-  return names.filter((name) => name.endsWith('.json'))
-}
-
-/** Asserts that the one run of a task was written once, that its message is gone, and that nothing is left on disk. */
-async function isWrittenOnce({ town, agents }: FaultyTown, id: string, result: string): Promise<void> {
-  expect(await ended(town, id)).toMatchObject({ state: 'completed', result, attempts: 1 })
-  await until(async () => (await spooled(town)).length === 0, 'the spool is empty')
-  const agent = await agentOf(town)
-  expect(agent).toMatchObject({ tasksCompleted: 1, roundsCompleted: 1 })
-  const redis = await town.redis()
-  const { inbox, inFlight } = town.keys.agent(agent.id)
-  expect(await redis.exists(inbox, inFlight)).toBe(0)
-  const events = await recentEvents(redis, town.keys.events, 200)
-  expect(events.filter(({ event }) => event.event_type === 'task_completed')).toHaveLength(1)
-  expect(agents.started).toBe(1)
-}
 
 /** Has one more task done: the worker goes on. */
 async function doNext({ town, agents }: FaultyTown): Promise<void> {
@@ -193,6 +172,51 @@ describe('SIGTERM while Redis is down', () => {
     await worker.says(/kept aside \(unreadable\)/)
     expect(await readdir(folder)).toEqual([])
     await doNext(faulty)
+  })
+})
+
+describe('SIGTERM while a failed run waits for Redis', () => {
+  it('19: ends in bounded time as well: there is no result to be lost', async () => {
+    const faulty = await newTown()
+    const { town, agents } = faulty
+    const worker = await town.worker(...WORKER, '--max-attempts', '3', '--drain-timeout', '10m')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    await faulty.killRedis()
+    await run.exit(1)
+    await worker.says(/Redis is away/)
+    worker.signal('SIGTERM')
+    expect(await worker.exit).toBe(69)
+    await faulty.startRedis()
+    await town.worker(...WORKER, '--max-attempts', '3')
+    const second = await agents.next()
+    await second.stdout('done')
+    await second.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 2 })
+  })
+})
+
+describe('a Redis that lost its data', () => {
+  it('28: and takes no writes yet gets the registration when it does', async () => {
+    const faulty = await newTown()
+    const { redis } = faulty.server
+    const worker = await faulty.town.worker(...WORKER)
+    await redis.multi().flushall().call('REPLICAOF', '127.0.0.1', '1').exec()
+    await worker.says(/Redis refused a write \(READONLY/)
+    await redis.replicaof('NO', 'ONE')
+    await worker.says(/registered as worker-1[\s\S]*registered as worker-1/)
+    await doNext(faulty)
+  })
+
+  it('28: has the result of a task that is gone kept aside, by the worker or by the next one', async () => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const id = await leavesResult(faulty)
+    await faulty.startRedis()
+    await faulty.server.redis.flushall()
+    const next = await town.worker(...WORKER)
+    await next.says(/a result that was never written is kept aside \(gone\)/)
+    expect(await town.files('.tt/spool/kept')).toEqual([expect.stringContaining(`${id}-`)])
   })
 })
 

@@ -327,33 +327,36 @@ describe('after the terminal event', () => {
 })
 
 describe('what a run leaves behind', () => {
-  it('ends a whole tree that ignores SIGTERM', async () => {
-    const stays = await rig.script('stays.cjs', IGNORES_TERM)
-    const code = `
+  it.each(['cancelled', 'timeout'] as const)(
+    '11: ends a whole tree that ignores SIGTERM (%s)',
+    async (why) => {
+      const stays = await rig.script('stays.cjs', IGNORES_TERM)
+      const code = `
       const { spawn } = require('node:child_process')
       process.on('SIGTERM', () => {})
       for (const name of ['a', 'b']) spawn(process.execPath, [${JSON.stringify(stays)}, name], { stdio: 'inherit' })
       spawn(process.execPath, [${JSON.stringify(stays)}, 'c'], { detached: true, stdio: 'inherit' })
       setInterval(() => {}, 1000)`
-    const child = rig.start(node(code))
-    const pids = await Promise.all(['a', 'b', 'c'].map((name) => rig.sign(name)))
-    child.end('cancelled')
-    expect(await child.result).toMatchObject({ endedBy: 'cancelled', signal: 'SIGKILL' })
-    expect(pids.map(Number).filter(isAlive)).toEqual([])
-  })
+      const child = rig.start(node(code))
+      const pids = await Promise.all(['a', 'b', 'c'].map((name) => rig.sign(name)))
+      child.end(why)
+      expect(await child.result).toMatchObject({ endedBy: why, signal: 'SIGKILL' })
+      expect(pids.map(Number).filter(isAlive)).toEqual([])
+    },
+  )
 
   it.each([
     ['in the group', 'sleep 1000 </dev/null >/dev/null 2>&1 &'],
     ['in a session of its own', 'setsid sleep 1000 </dev/null >/dev/null 2>&1 &'],
     ['under nohup', 'nohup sleep 1000 </dev/null >/dev/null 2>&1 &'],
     ['forked twice', '(setsid sh -c "sleep 1000 & sleep 1000 &" </dev/null >/dev/null 2>&1 &)'],
-  ])('ends after a success a process %s', async (_, code) => {
+  ])('12, 13: ends after a success a process %s', async (_, code) => {
     const end = exitedEnd(await rig.start(sh(`${code}\nsleep 0.2; exit 0`)).result)
     expect(end).toMatchObject({ exitCode: 0, endedBy: null })
     expect(end.leftovers).toBeGreaterThan(0)
   })
 
-  it('is not held up by a grandchild that keeps stdout open', async () => {
+  it('10: is not held up by a grandchild that keeps stdout open', async () => {
     const begun = monotonicMs()
     const output = gather()
     const child = rig.start(sh('setsid sleep 1000 & echo answer; exit 0'), output)

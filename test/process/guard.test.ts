@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { RUN_VARIABLE } from '../../src/process/environment.ts'
@@ -18,8 +19,8 @@ const STAY = 'while :; do sleep 0.05; done'
 const SHELLS = ['/bin/sh', '/bin/bash', '/bin/busybox'].filter((shell) => existsSync(shell))
 
 /** A guard in the hand of the test: the end of its stdin is the death of the daemon. */
-function startGuard(shell: string, runId: string, graceMs = 200) {
-  const { args, env } = guardCommand({ runId, graceMs })
+function startGuard(shell: string, runId: string, graceMs = 200, promptPath?: string) {
+  const { args, env } = guardCommand({ runId, graceMs, promptPath })
   const guard = spawn(shell, args, {
     // Under this name it is a POSIX shell.
     argv0: 'sh',
@@ -88,6 +89,20 @@ describe.each(SHELLS)('the guard of a run, in %s', (shell) => {
     expect([isAlive(mine), isAlive(another)]).toEqual([false, true])
     process.kill(-another, 'SIGKILL')
     await until(() => census({ runId: otherRun }).length === 0, 'the other run is gone')
+  })
+
+  it('removes the prompt file when the run is over', async () => {
+    const runId = newId()
+    const promptPath = join(rig.current.folder, '-the $prompt.md')
+    writeFileSync(promptPath, 'x')
+    // The file is there as long as the run, which takes its time to end.
+    const run = startRun(`trap 'ls > seen; exit' TERM; echo $$ > root; ${STAY}`, runId)
+    await rig.sign('root')
+    const guard = startGuard(shell, runId, 3000, promptPath)
+    guard.stdin?.end(`${run.pid}\n`)
+    await once(guard, 'exit')
+    expect(await rig.sign('seen')).toContain('prompt.md')
+    expect(existsSync(promptPath)).toBe(false)
   })
 
   it('waits as long as the daemon lives, whatever is sent to it', async () => {

@@ -29,6 +29,24 @@ async function dead(name = 'worker-1') {
   return { lease, taskId, waiting, ...run }
 }
 
+describe('a Redis without memory', () => {
+  it('lets a worker keep its lease, and take it again that has run out', async () => {
+    const lease = await register('worker-1')
+    const beat = { state: 'idle', taskId: null, alive: true } as const
+    await here.redis.config('SET', 'maxmemory', '1')
+    try {
+      await here.redis.pexpire(lease.agent.lease, 500)
+      expect(await pulse(lease, beat)).toMatchObject({ kind: 'ok' })
+      expect(await here.redis.pttl(lease.agent.lease)).toBeGreaterThan(500)
+      await here.redis.del(lease.agent.lease)
+      expect(await pulse(lease, beat)).toMatchObject({ kind: 'ok' })
+      expect(await here.redis.get(lease.agent.lease)).toBe(lease.token)
+    } finally {
+      await here.redis.config('SET', 'maxmemory', '0')
+    }
+  })
+})
+
 describe('a look at the peers', () => {
   it('finds the agent whose lease is gone while it has something in flight, once its grace is over', async () => {
     const { lease } = await dead()
@@ -49,6 +67,14 @@ describe('a look at the peers', () => {
     await leaveTown(left, 'bye')
     expect(await look()).toEqual({ dead: [], againMs: null })
     expect(await here.redis.sismember(here.town.watched, left.agentId)).toBe(0)
+  })
+
+  it('finds a dead one although a key of another agent is something else', async () => {
+    const odd = await register('odd')
+    await here.redis.set(odd.agent.inFlight, 'a text')
+    await here.redis.del(odd.agent.lease)
+    const { lease } = await dead()
+    expect((await look()).dead).toEqual([lease.agentId])
   })
 
   it('begins the grace anew for a worker that was back in between', async () => {

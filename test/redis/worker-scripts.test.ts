@@ -191,7 +191,7 @@ describe('the way of a task', () => {
     expect(await here.redis.exists(here.town.task(taskId))).toBe(0)
   })
 
-  it.each(['completed', 'failed', 'cancelled'])('does not start a task that is %s', async (state) => {
+  it.each(['completed', 'failed', 'cancelled'])('24: does not start a task that is %s', async (state) => {
     const lease = await register()
     const taskId = await assign(lease)
     await here.redis.hset(here.town.task(taskId), { state })

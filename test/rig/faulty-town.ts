@@ -8,6 +8,7 @@ import { type RedisServer, startRedis } from './redis-servers.ts'
 import { useScene } from './scene.ts'
 
 const BLOCKER = fileURLToPath(new URL('./block-event-loop.mjs', import.meta.url))
+const SHIFTER = fileURLToPath(new URL('./shift-clock.mjs', import.meta.url))
 
 /** A town on a redis-server that keeps every write, behind a proxy for whoever wants it. */
 export interface FaultyTown {
@@ -17,10 +18,14 @@ export interface FaultyTown {
   readonly server: RedisServer
   /** Ends the server as a crash does. */
   killRedis(): Promise<void>
-  /** Starts it again with its data. */
-  startRedis(): Promise<void>
+  /** Starts it again with its data, and with more lines of redis.conf. Settles when it has read the data. */
+  startRedis(...config: string[]): Promise<void>
   /** Starts a worker that reaches Redis through the proxy, and waits until it is idle. */
   behindProxy(...args: string[]): Promise<Daemon>
+  /** The same, without waiting. */
+  startBehindProxy(...args: string[]): Daemon
+  /** Starts a worker whose clock is off by so much. */
+  withClock(shiftMs: number, ...args: string[]): Promise<Daemon>
   /** Starts a worker whose event loop stands still for so long at each SIGUSR2. */
   blockable(ms: number, ...args: string[]): Promise<Daemon>
   /** Starts a worker by a line of shell that ends with `exec "$@"`, and waits for nothing. */
@@ -68,12 +73,19 @@ export function useFaultyTown(
         await server.kill()
         server.redis.disconnect()
       },
-      async startRedis() {
-        server = await startRedis({ config: KEEPS_ALL, dir: server.dir, port: server.port })
+      async startRedis(...config) {
+        server = await startRedis({ config: [...KEEPS_ALL, ...config], dir: server.dir, port: server.port })
       },
       behindProxy: (...args) => started(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
       byShell: (shell, ...args) =>
         start(args, { REDIS_URL: `redis://127.0.0.1:${server.port}`, TINYTOWN_MAX_ATTEMPTS: '1' }, shell),
+      startBehindProxy: (...args) => start(args, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
+      withClock: (shiftMs, ...args) =>
+        started(args, {
+          REDIS_URL: `redis://127.0.0.1:${server.port}`,
+          NODE_OPTIONS: `--import=${SHIFTER}`,
+          CLOCK_SHIFT_MS: String(shiftMs),
+        }),
       blockable: (ms, ...args) =>
         started(args, {
           REDIS_URL: `redis://127.0.0.1:${server.port}`,
@@ -82,6 +94,11 @@ export function useFaultyTown(
         }),
     }
   }
+}
+
+/** A command of this name. */
+export function commandOf(wanted: string): Match {
+  return ([name = '']) => name.toLowerCase() === wanted
 }
 
 /** A run of this script, by its digest or, where the server does not know it yet, by its text. */

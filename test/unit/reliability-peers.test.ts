@@ -21,6 +21,7 @@ const NOBODY: PeerLook = { dead: [], againMs: null }
 /** Looks as often as there are answers; an error is thrown. */
 async function lookOn(answers: readonly (PeerLook | Error)[], recover = async (id: string) => of(id)) {
   const end = new AbortController()
+  const failures: unknown[] = []
   const told: Recovered[] = []
   const left = [...answers]
   await lookAfterPeers({
@@ -31,10 +32,12 @@ async function lookOn(answers: readonly (PeerLook | Error)[], recover = async (i
       return answer ?? NOBODY
     },
     recover,
+    self: 'me',
     onRecovered: (recovered) => told.push(recovered),
+    onFailed: (error) => void failures.push(error),
     signal: end.signal,
   })
-  return told
+  return Object.assign(told, { failures })
 }
 
 const of = (agentId: string): Recovered | null => ({ agentId, name: agentId, messages: 1, lost: [] })
@@ -61,8 +64,19 @@ describe('lookAfterPeers', () => {
   })
 
   it('goes on after a look that failed', async () => {
-    const told = await lookOn([new Error('away'), { dead: ['a'], againMs: null }, NOBODY])
-    expect(told).toHaveLength(1)
+    const away = new Error('away')
+    const told = await lookOn([away, { dead: ['a'], againMs: null }, NOBODY])
+    expect([told.length, told.failures]).toEqual([1, [away]])
+  })
+
+  it('recovers the others where one cannot be recovered, and never itself', async () => {
+    const recover = async (id: string) => {
+      if (id !== 'b') return of(id)
+      throw new Error('of another type')
+    }
+    const told = await lookOn([{ dead: ['a', 'b', 'me', 'c'], againMs: null }, NOBODY], recover)
+    expect(told.map(({ agentId }) => agentId)).toEqual(['a', 'c'])
+    expect(told.failures).toEqual([new Error('of another type')])
   })
 
   it('does not wait for an answer when it is to end', async () => {
@@ -72,8 +86,10 @@ describe('lookAfterPeers', () => {
         setImmediate(() => end.abort())
         return new Promise(() => undefined)
       },
+      self: 'me',
       recover: async () => null,
       onRecovered: () => undefined,
+      onFailed: () => undefined,
       signal: end.signal,
     })
     await expect(looking).resolves.toBeUndefined()

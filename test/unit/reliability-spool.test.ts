@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deferred } from '../../src/base/deferred.ts'
 import { newId } from '../../src/domain/ids.ts'
 import type { WorkerEvent } from '../../src/domain/worker-event.ts'
-import { Spool, type Spooled } from '../../src/reliability/spool.ts'
+import { keepOrphanedResults, Spool, type Spooled } from '../../src/reliability/spool.ts'
 import { until } from '../rig/until.ts'
 
 const agentId = newId()
@@ -52,6 +52,21 @@ describe('a result that is not written within a second', () => {
     expect(await files(agentId)).toEqual([])
     expect(spool.holds).toBe(false)
     expect(types()).toEqual(['result-spooled'])
+  })
+
+  it('is on disk at once where Redis is known to be away', async () => {
+    const kept = result()
+    const away = new Spool({ root, agentId, emit: () => undefined, isAway: () => true })
+    const done = deferred()
+    // No second passes.
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const written = away.during(kept, () => done.promise)
+    await vi.advanceTimersByTimeAsync(0)
+    vi.useRealTimers()
+    await until(() => away.holds, 'it is held')
+    done.resolve()
+    await written
+    expect(await files(agentId)).toEqual([])
   })
 
   it('stays on disk when the write fails, at once', async () => {
@@ -150,5 +165,37 @@ describe('what lies in the spool', () => {
   it('is told when it cannot be set aside', async () => {
     await spool.keep(result(), 'gone')
     expect(types()).toEqual(['spool-failed'])
+  })
+})
+
+describe('the results of an agent that Redis does not know any more', () => {
+  it('are set aside; those of one that is known, and those of which nobody can tell, stay', async () => {
+    const [kept, known, untold] = [result(), newId(), newId()]
+    await spool.during(kept, away).catch(() => undefined)
+    for (const other of [known, untold]) {
+      const theirs = new Spool({ root, agentId: other, emit: () => undefined })
+      await theirs.during(result(), away).catch(() => undefined)
+    }
+    const isGone = async (id: string) => {
+      if (id === untold) throw new Error('Redis is away')
+      return id !== known
+    }
+    await keepOrphanedResults({ root, isGone, emit: (event) => void events.push(event) })
+    expect(await files('kept')).toEqual([`${agentId}-${kept.taskId}-${kept.startId}.gone.json`])
+    expect([
+      (await files(agentId)).length,
+      (await files(known)).length,
+      (await files(untold)).length,
+    ]).toEqual([0, 1, 1])
+    expect(types()).toEqual(['result-spooled', 'result-kept'])
+  })
+
+  it('are looked for without harm where there is no spool', async () => {
+    const isGone = async () => true
+    await keepOrphanedResults({
+      root: join(root, 'none'),
+      isGone,
+      emit: () => expect.fail('nothing is told'),
+    })
   })
 })

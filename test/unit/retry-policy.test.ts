@@ -44,6 +44,10 @@ describe('holdMs', () => {
       expect(quota[at]).toBeGreaterThanOrEqual(least)
   })
 
+  it('looks once a day at a limit that is said to last for longer', () => {
+    expect(holdMs({ reason: 'quota', until: 90 * 86_400_000 }, 1, 0)).toBe(86_400_000)
+  })
+
   it('does not trust an end that is over', () => {
     expect(holdMs({ reason: 'quota', until: 5 }, 1, 1000)).toBeGreaterThanOrEqual(24_000)
   })

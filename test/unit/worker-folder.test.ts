@@ -2,7 +2,7 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { linkLog, touchLog } from '../../src/worker/folder.ts'
+import { linkLog, promptPathOf, removePrompts, touchLog } from '../../src/worker/folder.ts'
 import { useClosers } from '../rig/daemon.ts'
 
 const onClose = useClosers()
@@ -46,4 +46,18 @@ describe('linkLog', () => {
     expect((await lstat(join(logs, 'worker-2.log'))).isFile()).toBe(true)
     linkLog(join(root, 'no-such-folder'), 'worker-1', 'a.log')
   })
+})
+
+it('removes the prompt files of a task, and those of no other', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'tw-prompts-'))
+  onClose(() => rm(root, { recursive: true }))
+  const tasks = join(root, '.tt', 'tasks')
+  await mkdir(tasks, { recursive: true })
+  const [mine, also, other] = ['a', 'a', 'ab'].map((taskId, run) =>
+    promptPathOf(root, { taskId, runId: String(run) }),
+  ) as [string, string, string]
+  for (const path of [mine, also, other, join(tasks, 'a.result.md')]) await writeFile(path, 'x')
+  removePrompts(root, 'a')
+  expect(await readdir(tasks)).toEqual(expect.arrayContaining(['a.result.md', 'ab.2.prompt.md']))
+  expect(await readdir(tasks)).toHaveLength(2)
 })

@@ -62,6 +62,7 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
       if (!claim) control.drain('the script is over')
       return claim ?? EMPTY
     },
+    putPoisonAside: async ({ digest }) => void steps.push(`put ${digest} aside`),
     handle: async ({ raw }) => {
       steps.push(`handle ${raw}`)
       return (handled?.shift() as Handled | undefined) ?? ran(raw)
@@ -106,6 +107,15 @@ describe('runLoop', () => {
     })
     expect(end).toBe('drained')
     expect(claim).not.toHaveBeenCalled()
+  })
+
+  it('puts poison aside and goes on', async () => {
+    const poison = { kind: 'poison', digest: 'p', deaths: 5 } as const
+    expect((await loopOn({ claims: [poison, message('a')] })).steps).toEqual([
+      'idle',
+      'put p aside',
+      'handle a',
+    ])
   })
 
   it('does not begin with a message that it claimed while it was told to drain', async () => {

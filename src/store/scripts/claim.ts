@@ -7,11 +7,14 @@ import { MEND, NOW } from './shared.ts'
  * of the urgent list, else the head of the inbox. It stays in flight until it is settled, released or put aside.
  * What a wait took while the agent was being paused goes back: nobody would see it where it is.
  *
+ * A message with which too many workers died is not handed over: it stays in flight to be put aside by its digest.
  * What was delayed and is due goes to the head of the inbox, or behind what nobody has tried yet.
  *
- * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed
- * ARGV: token, agent id, rounds that were completed when this worker looked last, where what is due goes: 'head' or 'tail'
+ * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed, deaths
+ * ARGV: token, agent id, rounds that were completed when this worker looked last, where what is due goes ('head' or 'tail'), how many
+ *       deaths are too many
  * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds, how many are delayed} | {'message', rounds, raw, digest}
+ *        | {'poison', how many workers died with it, digest}
  *        | {'restarted'} (the rounds count from 0 again: `tt restart` has started another worker for this agent)
  */
 export const claim = script(
@@ -46,5 +49,8 @@ local raw = redis.call('LINDEX', in_flight, 0)
 if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') end
 if not raw then raw = redis.call('LMOVE', inbox, in_flight, 'LEFT', 'RIGHT') end
 if not raw then return {'empty', tostring(rounds), tostring(redis.call('ZCARD', KEYS[7]))} end
-return {'message', tostring(rounds), raw, redis.sha1hex(raw)}`,
+local digest = redis.sha1hex(raw)
+local deaths = tonumber(redis.call('HGET', KEYS[8], digest)) or 0
+if deaths >= tonumber(ARGV[5]) then return {'poison', tostring(deaths), digest} end
+return {'message', tostring(rounds), raw, digest}`,
 )

@@ -20,6 +20,11 @@ local grace, turn = tonumber(ARGV[6]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local at = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function whole(number) return string.format('%.0f', number) end
+-- A key that somebody made something else concerns its agent, not the town.
+local function length(list)
+  local count = redis.pcall('LLEN', list)
+  return type(count) == 'number' and count or 0
+end
 local seen, flat = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do seen[flat[i]] = tonumber(flat[i + 1]) end
 local age = at - (seen.looked or 0)
@@ -29,7 +34,7 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if redis.call('EXISTS', ARGV[1] .. id .. ARGV[2]) == 0 then
     if redis.call('EXISTS', ARGV[5] .. id) == 0 then
       redis.call('SREM', KEYS[2], id)
-    elseif redis.call('LLEN', ARGV[3] .. id .. ARGV[4]) > 0 or redis.call('EXISTS', ARGV[8] .. id .. ARGV[9]) == 1 then
+    elseif length(ARGV[3] .. id .. ARGV[4]) > 0 or redis.call('EXISTS', ARGV[8] .. id .. ARGV[9]) == 1 then
       -- Where the clock was put back, the count begins anew.
       local since = math.min(seen[id] or at, at)
       if at - since >= grace then

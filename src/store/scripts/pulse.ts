@@ -32,7 +32,13 @@ if holder ~= ARGV[1] then
   if not holder and who == 'recovered:' .. ARGV[1] then return {'recovered'} end
   if holder or who ~= ARGV[1] then return {'lost'} end
 end
-redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
+-- The first write is one that Redis allows without memory, and so are those behind it: a lease that cannot be renewed costs the run.
+if holder then
+  redis.call('PEXPIRE', lease, ARGV[2])
+else
+  redis.call('DEL', lease)
+  redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
+end
 local agent = open(KEYS[2])
 mend(agent, ARGV[7])
 if not agent.there then return {'evicted'} end

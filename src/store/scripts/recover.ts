@@ -1,7 +1,18 @@
 import { TERMINAL_AGENT_STATES } from '../../domain/agent.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { BURY, EMIT, KEPT_SECONDS, LAST_REGISTRATION, MEND, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import {
+  BLAME,
+  BURY,
+  EMIT,
+  KEPT_SECONDS,
+  LAST_REGISTRATION,
+  MEND,
+  NOW,
+  TAKE,
+  TASK_STATE,
+  TITLE,
+} from './shared.ts'
 
 /** A dead agent that somebody has paused starts again as paused. */
 const KEPT_STATES = [...TERMINAL_AGENT_STATES, 'paused']
@@ -14,7 +25,7 @@ const KEPT_STATES = [...TERMINAL_AGENT_STATES, 'paused']
  * A task that was run at most once is not given back: it is failed, and its message goes to the dead letters. Its end has to be told
  * by whoever asks: without it nothing is written, and the reply says what is needed to tell it.
  *
- * KEYS: lease, in-flight, inbox, agent record, owner, town events, agent events, delayed, dead letters
+ * KEYS: lease, in-flight, inbox, agent record, owner, town events, agent events, delayed, dead letters, deaths
  * ARGV: agent id, prefix of task records, last error, event message, ends of lost runs as JSON (task id -> result, digest of its
  *       message, inbox for the answer, the answer; all but the result may be absent)
  * Returns: {'alive'} | {'evicted'} | {'nothing'} | {'ok', messages given back, agent name}
@@ -25,6 +36,7 @@ export const recover = script(
   NOW,
   RECORD,
   EMIT,
+  BLAME,
   LAST_REGISTRATION,
   MEND,
   TITLE,
@@ -66,6 +78,7 @@ for _, task in ipairs(lost) do
     return reply
   end
 end
+blame(KEYS[10], in_flight)
 local at = now()
 local buried = 0
 for _, task in ipairs(lost) do

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
+import { BLAME, EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
 
 /**
  * Takes the lease of an agent and writes its record, or says who holds the name. A paused agent stays paused.
@@ -8,12 +8,14 @@ import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
  * A name whose agent has no record any more is given to the id that asks for it. `dead token` is the token of a holder that is
  * known to be dead: its lease is taken before it runs out.
  *
+ * A predecessor that left something in flight has died with it.
+ *
  * What was put by of the queue of an agent that was deleted in the state error comes back.
  *
  * KEYS: lease, agent record, stop flag, names, town events, agent events, owner, urgent, inbox, spare urgent, spare inbox,
- *   agents to be looked after
+ *   agents to be looked after, in-flight, deaths
  * ARGV: token, lease ms, agent id, name, cli, role ('' = none), prefix of agent records, dead token ('' = none),
- *   form of a new record ('hash' or 'json'), then pairs of extra fields
+ *   form of a new record ('hash' or 'json'), registered by this process before: '1' or '0', then pairs of extra fields
  * Returns: {'unreadable', type of the key} | {'held', host, pid, state, ms left, token, start of its process} | {'renamed', agent id of the name} | {'ok', was new: '1' or '0', which registration of the agent it is}
  */
 export const register = script(
@@ -22,6 +24,7 @@ export const register = script(
   RECORD,
   EMIT,
   LAST_REGISTRATION,
+  BLAME,
   `
 local lease, stop, names = KEYS[1], KEYS[3], KEYS[4]
 local token, lease_ms, id, name, cli, role = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -36,11 +39,16 @@ if holder and holder ~= token and holder ~= ARGV[8] then
 end
 local at = now()
 redis.call('SET', lease, token, 'PX', lease_ms)
-local count = last_registration(KEYS[7]) + 1
+local before, who = last_registration(KEYS[7])
+local count = before + 1
+-- A repetition, whose reply got lost, has no predecessor.
+if who ~= token then blame(KEYS[14], KEYS[13]) end
 redis.call('SET', KEYS[7], count .. ' ' .. token, 'EX', ${KEPT_SECONDS})
 redis.call('HSET', names, string.lower(name), id)
 redis.call('SADD', KEYS[12], id)
-redis.call('DEL', stop)
+-- What was wished of a worker that comes back still holds; a new one begins anew.
+local again = ARGV[10] == '1'
+if not again then redis.call('DEL', stop) end
 local fresh = not agent.there
 if fresh then
   put(agent, 'id', id, 'agent_type', 'worker', 'created_at', at, 'tasks_completed', 0,
@@ -51,10 +59,11 @@ if fresh then
 end
 redis.call('DEL', KEYS[10], KEYS[11])
 put(agent, 'name', name, 'cli', cli, 'last_heartbeat', at, 'last_active_at', at)
-if get(agent, 'state') ~= 'paused' then put(agent, 'state', 'starting') end
+local state = get(agent, 'state')
+if state ~= 'paused' and not (again and state == 'draining') then put(agent, 'state', 'starting') end
 if role ~= '' then put(agent, 'role_id', role) end
 drop(agent, 'current_task', 'last_error', 'pid_started')
-for i = 10, #ARGV, 2 do put(agent, ARGV[i], ARGV[i + 1]) end
+for i = 11, #ARGV, 2 do put(agent, ARGV[i], ARGV[i + 1]) end
 save(agent)
 emit(KEYS[5], KEYS[6], {event_type = 'agent_spawned', agent_id = id, new_state = 'Starting',
   message = name .. ' started with ' .. cli, timestamp = at})

@@ -100,6 +100,18 @@ local function mend(agent, id)
   save(agent)
 end`
 
+/**
+ * blame(deaths, in-flight): a worker died, or ended without a goodbye: what it had in hand, the oldest in flight, has one more death to
+ * answer for.
+ */
+export const BLAME = `
+local function blame(deaths, in_flight)
+  local raw = redis.pcall('LINDEX', in_flight, 0)
+  if type(raw) ~= 'string' then return end
+  redis.call('HINCRBY', deaths, redis.sha1hex(raw), 1)
+  redis.call('EXPIRE', deaths, ${KEPT_SECONDS})
+end`
+
 /** title(state): upstream writes the states of events with a capital. */
 export const TITLE = `
 local function title(word)
