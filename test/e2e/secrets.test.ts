@@ -97,6 +97,14 @@ describe('the secrets of the environment', () => {
     expectNone(await everything(town, daemon, await town.redis()))
   })
 
+  it('that were named in vain are told at the start', async () => {
+    const { town } = await scene({ env: { SHORT: 'abc' } })
+    const daemon = await town.worker('--cli', 'fake', '--redact', 'GONE,SHORT')
+    expect(daemon.stderr()).toContain('The variable GONE is not set: there is nothing to redact')
+    expect(daemon.stderr()).toContain('The value of SHORT has less than 4 characters')
+    expect(daemon.stderr()).toContain('"event":"redact-nothing"')
+  })
+
   it('are not in what is told of a failure', async () => {
     const { town, agents } = await scene({ env })
     const daemon = await town.worker('--cli', 'fake', ...PASS)

@@ -5,6 +5,7 @@ import type { WorkerEvent } from '../../domain/worker-event.ts'
 import { logEvent } from '../../observability/log-events.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
 import { versionTeller } from '../../process/probe.ts'
+import { uselessNames } from '../../process/secrets.ts'
 import { Control } from '../../worker/control.ts'
 import type { Runner } from '../../worker/run.ts'
 import type { WorkerEnd } from '../../worker/worker.ts'
@@ -37,6 +38,9 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     color: process.stderr.isTTY === true && !env.NO_COLOR,
   })
   for (const warning of context.warnings) logger.warn(warning)
+  const environment = { ...env, ...profile.env.set }
+  for (const sentence of uselessNames({ environment, named: settings.redact }))
+    logger.warn({ event: 'redact-nothing' }, `--redact: ${sentence}`)
   const control = new Control()
   const closers = new Closers()
   const runners = new Set<Runner>()
