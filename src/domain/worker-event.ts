@@ -97,5 +97,14 @@ export type WorkerEvent =
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
   | { readonly type: 'stopped'; readonly givenBack: number }
 
+/** The same event without secrets in any text of it. */
+export function redactEvent(event: WorkerEvent, redact: (text: string) => string): WorkerEvent {
+  const fields = Object.entries(event).map(([name, value]) => [
+    name,
+    name !== 'type' && typeof value === 'string' ? redact(value) : value,
+  ])
+  return Object.fromEntries(fields) as WorkerEvent
+}
+
 /** Where the parts of a worker tell what happens. */
 export type Emit = (event: WorkerEvent) => void

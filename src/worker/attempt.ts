@@ -84,7 +84,8 @@ async function runTask(
   tools: AttemptTools,
 ): Promise<Told & { outcome: Outcome }> {
   const { task, attempt: number } = work.started
-  tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary: oneLine(task.description) })
+  const summary = oneLine(tools.redact(task.description))
+  tools.emit({ type: 'task-started', taskId: task.id, attempt: number, summary })
   if (task.description.trim() === '') {
     const facts = { toolCalls: 0, durationMs: 0 }
     const detail = 'The task has no text'

@@ -1,7 +1,9 @@
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
+import type { Context } from '../../client/context.ts'
+import { parseRedisUrl } from '../../config/redis-url.ts'
 import { locateWorkdir } from '../../config/town.ts'
-import type { WorkerEvent } from '../../domain/worker-event.ts'
+import { redactEvent, type WorkerEvent } from '../../domain/worker-event.ts'
 import { logEvent } from '../../observability/log-events.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
 import { versionTeller } from '../../process/probe.ts'
@@ -14,6 +16,7 @@ import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
+import { Redaction } from '../redaction.ts'
 import { handleSignals } from '../shutdown.ts'
 
 /** The main job: a worker that runs a coding CLI on the tasks of its inbox. */
@@ -32,13 +35,15 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   const workdir = locateWorkdir(context, { cwd: process.cwd(), root: context.place.root })
   const pretty =
     settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && process.stderr.isTTY === true)
+  const environment = { ...env, ...profile.env.set }
+  const redaction = new Redaction({ environment, named: settings.redact, values: passwordsOf(settings) })
   const logger = createLogger({
+    redact: redaction.text,
     level: settings.logLevel,
     format: pretty ? 'pretty' : 'json',
     color: process.stderr.isTTY === true && !env.NO_COLOR,
   })
   for (const warning of context.warnings) logger.warn(warning)
-  const environment = { ...env, ...profile.env.set }
   for (const sentence of uselessNames({ environment, named: settings.redact }))
     logger.warn({ event: 'redact-nothing' }, `--redact: ${sentence}`)
   const control = new Control()
@@ -66,7 +71,8 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     const own = logger.child({ agent })
     loggers.push(own)
     const mark = terminal.style('gray', several ? `${agent} │` : '│')
-    const emit = (event: WorkerEvent) => {
+    const emit = (told: WorkerEvent) => {
+      const event = redactEvent(told, redaction.text)
       if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, mark))
       else logEvent(own, event)
     }
@@ -83,6 +89,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
       env,
       cliVersion,
       runners,
+      redaction,
       voiceOf,
     })
     return signals.forced() ?? Math.max(...ends.map(exitCodeOf))
@@ -93,6 +100,16 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   } finally {
     await closers.close()
   }
+}
+
+/** Those that the settings tell; the town may find more. */
+function passwordsOf({
+  redisUrl,
+  redisPassword,
+  redisSentinelPassword,
+}: Context['settings']): (string | undefined)[] {
+  const given = redisUrl === undefined ? undefined : parseRedisUrl(redisUrl)?.login.password
+  return [given, redisPassword, redisSentinelPassword]
 }
 
 function reloadLogLevel(
