@@ -30,7 +30,13 @@ export type WorkerEvent =
       readonly delayMs: number
     }
   | { readonly type: 'task-left-running'; readonly taskId: Id; readonly letter: string }
-  | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
+  /** `reason`: what is broken around the CLI; without it the worker ends. */
+  | {
+      readonly type: 'task-released'
+      readonly taskId: Id
+      readonly why: string
+      readonly reason?: Reason
+    }
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
   /** It was run at most once, and the run died with its worker: it has failed. */
   | { readonly type: 'task-lost'; readonly taskId: Id; readonly attempt: number; readonly detail: string }
