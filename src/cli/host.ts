@@ -5,12 +5,10 @@ import { anyOf, unlessAborted } from '../base/abort.ts'
 import { Bell } from '../base/bell.ts'
 import { aborted, sleep } from '../base/clock.ts'
 import type { Closers } from '../base/closers.ts'
-import type { Redactor } from '../base/redact.ts'
 import type { Context } from '../client/context.ts'
 import { type OpenTown, openTown } from '../client/open-town.ts'
 import { ensureServer, serverOptions } from '../client/own-server.ts'
 import { plainUrl } from '../config/redis-target.ts'
-import { parseRedisUrl } from '../config/redis-url.ts'
 import { agentNames } from '../domain/agent-names.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import type { Id } from '../domain/ids.ts'
@@ -19,7 +17,6 @@ import type { Health, Vitals } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
 import type { Profile } from '../process/profile.ts'
-import { secretRedactor } from '../process/secrets.ts'
 import { completeWithTt } from '../process/tt.ts'
 import { Circuit } from '../reliability/circuit.ts'
 import { keepOrphanedResults, Spool } from '../reliability/spool.ts'
@@ -38,6 +35,7 @@ import { makeFolders } from '../worker/folder.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
 import { describeTown } from './context.ts'
+import type { Redaction } from './redaction.ts'
 import { tidyUp } from './tidy-up.ts'
 import { VERSION } from './version.ts'
 
@@ -62,6 +60,7 @@ export interface Host {
   readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
   /** Holds the runners of the agents, for an exit that waits for nothing. */
   readonly runners: Set<Runner>
+  readonly redaction: Redaction
   readonly voiceOf: (agent: string) => Voice
   /** Told how the agents are, for whoever asks. */
   readonly health: Health
@@ -105,7 +104,7 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   })
 }
 
-async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<Seat[]> {
+async function takeSeats({ context, control, closers, redaction, voiceOf }: Host): Promise<Seat[]> {
   const names = agentNames(context.settings.name, context.settings.count)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
@@ -118,6 +117,7 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
     onConnection: withRevival(context, closers, { logger, emit }),
   })
   closers.add(() => town.close())
+  redaction.learn(passwordsOf(town))
   const listening = await town.connect(`hear:${first}`)
   keepTalking(listening)
   for (const warning of town.server.warnings) logger.warn({ event: 'redis-warning' }, warning)
@@ -272,7 +272,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   const { emit } = seat.voice
   const { settings, place } = context
   const { role } = settings
-  const redactor = redactorOf(host, seat)
+  const { redactor } = host.redaction
   const runner = createRunner({
     profile,
     workdir,
@@ -316,6 +316,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       maxRounds: settings.maxRounds,
       claimBacklog: settings.claimBacklog,
       inspect: runner.inspect,
+      redact: host.redaction.text,
       attempt: {
         cli: { id: profile.id, longestPrompt: longestPrompt(profile) },
         cliVersion: host.cliVersion,
@@ -360,17 +361,10 @@ function vitalsOf(lease: Lease, runner: Runner, circuit: Circuit): Vitals {
   }
 }
 
-/** What the CLI could read of the daemon's environment, and the passwords of the town's Redis, wherever they come from. */
-function redactorOf({ context, profile, env }: Host, { town }: Seat): Redactor {
-  const { redact, redisUrl, redisPassword, redisSentinelPassword } = context.settings
-  const { login, place } = town.server.address
-  const sentinelLogin = place.kind === 'sentinel' ? place.sentinelLogin : {}
-  const given = redisUrl === undefined ? undefined : parseRedisUrl(redisUrl)?.login.password
-  return secretRedactor({
-    environment: { ...env, ...profile.env.set },
-    named: redact,
-    values: [login.password, sentinelLogin.password, given, redisPassword, redisSentinelPassword],
-  })
+/** What the town was opened with, wherever it came from. */
+function passwordsOf({ server: { address } }: OpenTown): (string | undefined)[] {
+  const { login, place } = address
+  return [login.password, place.kind === 'sentinel' ? place.sentinelLogin.password : undefined]
 }
 
 async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {

@@ -50,7 +50,13 @@ export type WorkerEvent =
       readonly delayMs: number
     }
   | { readonly type: 'task-left-running'; readonly taskId: Id; readonly letter: string }
-  | { readonly type: 'task-released'; readonly taskId: Id; readonly why: string }
+  /** `reason`: what is broken around the CLI; without it the worker ends. */
+  | {
+      readonly type: 'task-released'
+      readonly taskId: Id
+      readonly why: string
+      readonly reason?: Reason
+    }
   | { readonly type: 'task-skipped'; readonly taskId: Id; readonly why: string }
   /** It was run at most once, and the run died with its worker: it has failed. */
   | { readonly type: 'task-lost'; readonly taskId: Id; readonly attempt: number; readonly detail: string }
@@ -118,6 +124,15 @@ export type WorkerEvent =
   | { readonly type: 'old-files-stay'; readonly detail: string }
   | { readonly type: 'leftovers-ended'; readonly taskId: Id; readonly count: number }
   | { readonly type: 'stopped'; readonly givenBack: number }
+
+/** The same event without secrets in any text of it. */
+export function redactEvent(event: WorkerEvent, redact: (text: string) => string): WorkerEvent {
+  const fields = Object.entries(event).map(([name, value]) => [
+    name,
+    name !== 'type' && typeof value === 'string' ? redact(value) : value,
+  ])
+  return Object.fromEntries(fields) as WorkerEvent
+}
 
 /** Where the parts of a worker tell what happens. */
 export type Emit = (event: WorkerEvent) => void

@@ -1,5 +1,17 @@
 import { Redactor } from '../base/redact.ts'
 import { secretForms } from '../base/secret-forms.ts'
+import {
+  innerSecrets,
+  isHost,
+  isNumber,
+  isPath,
+  isSecretName,
+  isUrl,
+  isWord,
+  MIN_GUESSED,
+  ofWebhook,
+  secretParts,
+} from './secret-parts.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -12,22 +24,18 @@ export interface SecretSources {
   readonly values: readonly (string | undefined)[]
 }
 
-/** Shorter ones are ordinary words too often to be taken for secrets by the name of their variable alone. */
-const MIN_GUESSED = 8
 /** What somebody named a secret is one; but one of three characters would take every text apart. */
 const MIN_NAMED = 4
 /** Of a secret of several lines, a key say, those of this length are secret by themselves: they come in other frames. */
 const MIN_LINE = 16
 
-const SECRET_NAME =
-  /TOKEN(S?_|S?$)|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|BEARER|KEY$|(^|_)(KEY|AUTH|PASS|PWD|PAT|JWT|COOKIE)S?(_|$)/i
 /** git's way to be configured by variables: the name of an option. */
 const NO_SECRET_NAME = /^GIT_CONFIG_KEY_\d+$/
-
-const NUMBER = /^[-+]?[\d.,_]+$/
-const PATH = /^(~|\.{1,2})\/|^\/([a-z]{2,12}|[A-Z][a-z]{2,12})(\/|$)/
-const URL = /^[a-z][a-z0-9+.-]*:\/\//i
-const LOGIN = /^[a-z][a-z0-9+.-]*:\/\/(?<user>[^\s/?#@:]*):(?<password>[^\s/?#@]+)@/i
+/** They hold a path by their nature: the shell's folders, the socket of the ssh agent. */
+const PATH_NAMES = ['PWD', 'OLDPWD', 'SSH_AUTH_SOCK']
+/** Names whose values say of what kind a secret is, or for whom: a word among them is none. */
+const ABOUT_SECRETS =
+  /_(TYPE|MODE|DOMAIN|HOST|METHOD|SCHEME|KIND|PROVIDER|BACKEND|STORE|ALGORITHM|FORMAT|ENABLED|REQUIRED|NAME|USER|SAMESITE|POLICY|PLUGIN|STRATEGY)$/i
 
 /** Takes the secrets out of whatever a run says. */
 export function secretRedactor(sources: SecretSources): Redactor {
@@ -36,10 +44,20 @@ export function secretRedactor(sources: SecretSources): Redactor {
 
 /** The values that are secret, each once. */
 export function secretValues({ environment, named, values }: SecretSources): string[] {
-  const given = [...values, ...named.map((name) => environment[name])].flatMap((value) => value ?? [])
+  const given = [...values, ...named.map((name) => environment[name])].map((value) => value?.trim() ?? '')
+  const certain = given.filter(isLongEnough).flatMap((value) => [value, ...within(value)])
   const guessed = Object.entries(environment).flatMap(([name, value]) => guess(name, value?.trim() ?? ''))
-  const all = [...given.map((value) => value.trim()).filter(isLongEnough), ...guessed]
-  return [...new Set(all.flatMap(withLines))]
+  return [...new Set([...certain, ...guessed].flatMap(withLines))]
+}
+
+/** Why a variable that was named a secret keeps nothing out, a sentence each. */
+export function uselessNames({ environment, named }: Pick<SecretSources, 'environment' | 'named'>): string[] {
+  return named.flatMap((name) => {
+    const value = environment[name]?.trim()
+    if (value === undefined) return [`The variable ${name} is not set: there is nothing to redact`]
+    if (isLongEnough(value)) return []
+    return [`The value of ${name} has less than ${MIN_NAMED} characters and is not redacted`]
+  })
 }
 
 function isLongEnough({ length }: string): boolean {
@@ -48,25 +66,20 @@ function isLongEnough({ length }: string): boolean {
 
 function guess(name: string, value: string): string[] {
   if (value.length < MIN_GUESSED) return []
-  if (URL.test(value)) return passwordOf(value)
-  if (!SECRET_NAME.test(name) || NO_SECRET_NAME.test(name)) return []
-  return NUMBER.test(value) || PATH.test(value) ? [] : [value]
+  const parts = [...secretParts(value), ...ofWebhook(name, value)]
+  if (!isSecretName(name) || NO_SECRET_NAME.test(name) || isNoSecret(name, value)) return parts
+  return [value, ...within(value), ...parts]
 }
 
-/** The password in a URL, as it stands there and decoded. */
-function passwordOf(url: string): string[] {
-  const { user, password = '' } = LOGIN.exec(url)?.groups ?? {}
-  // As in postgres:postgres@localhost: a word, and known to everybody.
-  if (password === user) return []
-  return [...new Set([password, decoded(password)])].filter(({ length }) => length >= MIN_GUESSED)
+function isNoSecret(name: string, value: string): boolean {
+  if (isUrl(value) || isNumber(value) || isPath(value)) return true
+  if (PATH_NAMES.includes(name)) return value.startsWith('/')
+  return ABOUT_SECRETS.test(name) && (isWord(value) || isHost(value))
 }
 
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
+/** The pieces of a secret that are secret alone. */
+function within(value: string): string[] {
+  return [...innerSecrets(value), ...secretParts(value)]
 }
 
 function withLines(secret: string): string[] {

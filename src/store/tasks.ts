@@ -215,6 +215,8 @@ export async function releaseTask(
     /** Of the message, which has not been handled. */
     messageId?: Id
     message: string
+    /** Why it is held. */
+    reason?: Reason
     lastError?: string
     sessionId?: string
     /** RFC 3339. */
@@ -225,7 +227,13 @@ export async function releaseTask(
   const own = [agent.lease, agent.inFlight, agent.inbox, town.task(back.taskId), agent.record, agent.receipt]
   const what = [back.digest, back.releaseId, lease.agentId, back.taskId, back.agentState]
   const told = [back.lastError ?? '', back.sessionId ?? '', back.message]
-  const how = [...told, back.counted ? '1' : '0', back.parkedUntil ?? '', back.messageId ?? '']
+  const how = [
+    ...told,
+    back.counted ? '1' : '0',
+    back.parkedUntil ?? '',
+    back.messageId ?? '',
+    back.reason ?? '',
+  ]
   const keys = [...own, town.events, agent.events, agent.handled]
   await runLeased(lease, releaseScript, keys, [...what, ...how])
 }

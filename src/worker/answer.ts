@@ -5,8 +5,9 @@ import { replyTo } from './reply.ts'
 import type { Route } from './route.ts'
 import { type AttemptTools, type Handled, remembered } from './work.ts'
 
-export async function putAside(claimed: Claimed, detail: string, tools: AttemptTools): Promise<Handled> {
+export async function putAside(claimed: Claimed, why: string, tools: AttemptTools): Promise<Handled> {
   const { lease, write, emit } = tools
+  const detail = tools.redact(why)
   const deadLetterId = await write(() => putAsideMessage(lease, claimed, { reason: 'bad-task', detail }))
   if (deadLetterId !== null) emit({ type: 'message-put-aside', deadLetterId, detail })
   return { kind: 'no-run' }

@@ -87,7 +87,7 @@ async function runTask(
 ): Promise<Told & { outcome: Outcome }> {
   const { task, attempt: number } = work.started
   const taskId = task.id
-  const summary = oneLine(task.description)
+  const summary = oneLine(tools.redact(task.description))
   tools.emit({ type: 'task-started', taskId, attempt: number, summary, queueMs: queueMsOf(work) })
   if (task.description.trim() === '') {
     const facts = { toolCalls: 0, durationMs: 0 }

@@ -27,8 +27,8 @@ export async function conclude(work: Done, decision: Decision, tools: AttemptToo
         ...(await again(work, decision, tools)),
       }
     case 'hold': {
-      const { sessionId } = decision
-      await giveBack(work, { ...brokenBy(decision), ...(sessionId ? { sessionId } : {}) }, tools)
+      const { reason, sessionId } = decision
+      await giveBack(work, { ...brokenBy(decision), reason, ...(sessionId ? { sessionId } : {}) }, tools)
       return { kind: 'held', trouble: troubleOf(decision) }
     }
     case 'fail-and-hold': {
@@ -94,7 +94,10 @@ async function again(
 
 async function giveBack(
   work: Work,
-  back: Pick<Parameters<typeof releaseTask>[1], 'message' | 'lastError' | 'sessionId' | 'parkedUntil'> & {
+  back: Pick<
+    Parameters<typeof releaseTask>[1],
+    'message' | 'reason' | 'lastError' | 'sessionId' | 'parkedUntil'
+  > & {
     agentState: 'error' | 'draining'
   },
   tools: AttemptTools,
@@ -105,5 +108,6 @@ async function giveBack(
   const about = { digest: claimed.digest, taskId, releaseId: newId(), ...remembered(message, tools) }
   const release = { ...about, counted: true, ...back }
   await write(() => releaseTask(lease, release))
-  emit({ type: 'task-released', taskId, why: back.message })
+  const { message: why, reason } = back
+  emit({ type: 'task-released', taskId, why, ...(reason ? { reason } : {}) })
 }

@@ -12,7 +12,11 @@ import type { AttemptTools, Handled } from './work.ts'
 /** Does what a claimed message asks for, to the end: afterwards it is not in flight any more, unless the lease is lost. */
 export async function handleMessage(claimed: Claimed, tools: AttemptTools): Promise<Handled> {
   const decoded = decodeMessage(claimed.raw)
-  if (!decoded.ok) return await putAside(claimed, decoded.error, tools)
+  if (!decoded.ok) {
+    // The sentence quotes the beginning of a value: of a secret that would be a part which nobody finds any more.
+    const told = decodeMessage(tools.redact(claimed.raw))
+    return await putAside(claimed, told.ok ? decoded.error : told.error, tools)
+  }
   try {
     return await followRoute(claimed, decoded.message, tools)
   } catch (error) {

@@ -84,7 +84,8 @@ async function writeEnd(
 ): Promise<Settled> {
   const { started, claimed } = work
   const taskId = started.task.id
-  const { state, letter } = await endMissionTask(started.task, end, tools.mission)
+  const told = { ...started.task, description: tools.redact(started.task.description) }
+  const { state, letter } = await endMissionTask(told, end, tools.mission)
   const settlement = {
     digest: claimed.digest,
     taskId,

@@ -36,6 +36,8 @@ export interface AttemptTools {
   readonly lifecycle: Lifecycle
   readonly control: Control
   readonly emit: Emit
+  /** Takes the secrets out of a text, before anything of it is cut. */
+  readonly redact: (text: string) => string
   readonly cli: AttemptCli
   /** Asks the CLI for its version, unless it is known of the program as it is now. */
   readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>

@@ -49,6 +49,8 @@ export interface WorkerOptions {
   /** Says whether the CLI is worth another task; it outlives a registration. */
   readonly circuit: Circuit
   readonly emit: Emit
+  /** Takes the secrets out of what is written of the surroundings and of messages. */
+  readonly redact: (text: string) => string
   readonly once: boolean
   readonly maxRounds: number
   /** Take tasks from the backlog when the inbox is empty. */
@@ -203,12 +205,12 @@ function tellEnds(
 }
 
 function attemptTools(options: WorkerOptions, lifecycle: Lifecycle, redis: Patience): AttemptTools {
-  const { lease, control, emit } = options
+  const { lease, control, emit, redact } = options
   // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
   const write = redis.until(control.halting)
   const { report, ...attempt } = options.attempt
   const mission = { report, read: (id: Id) => write(() => getTask(lease.redis, lease.town, id)) }
-  return { ...attempt, mission, lease, lifecycle, control, emit, write }
+  return { ...attempt, mission, lease, lifecycle, control, emit, redact, write }
 }
 
 function loopTools(
@@ -243,7 +245,10 @@ function loopTools(
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
     },
-    sayBroken: (detail) => say({ state: 'error', message: detail, lastError: detail, keep }),
+    sayBroken: (detail) => {
+      const told = options.redact(detail)
+      return say({ state: 'error', message: told, lastError: told, keep })
+    },
     sayIdle: (why = 'ready') => say({ state: 'idle', message: why, keep }),
     circuit,
     lifecycle,

@@ -162,9 +162,13 @@ describe('a limit of the model server', () => {
     })
     expect(await taskThat(town, id, ({ state }) => state === 'assigned', 'went back')).toMatchObject({
       attempts: 0,
+      reason: expect.stringMatching(/^(quota|rate-limit)$/),
     })
+    await daemon.says(/"event":"task-released",.*"reason":"(quota|rate-limit)"/)
     await answer(await agents.next(), 'after the limit')
-    expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 1 })
+    const task = await ended(town, id)
+    expect(task).toMatchObject({ state: 'completed', attempts: 1 })
+    expect(task).not.toHaveProperty('reason')
     await until(async () => (await agentOf(town)).state === 'idle', 'the agent is idle')
     expect((await agentOf(town)).parkedUntil).toBeUndefined()
   })
@@ -209,6 +213,25 @@ describe('a limit of the model server, at most once', () => {
 })
 
 describe('dead-letters', () => {
+  it('show prints all of a letter, each line of it', async () => {
+    const { town, agents } = await scene()
+    await town.worker('--cli', 'fake')
+    const first = await assign(town, 'x')
+    const second = await assign(town, 'y')
+    const lines = Array.from({ length: 6 }, (_, index) => `line ${index} ${'.'.repeat(80)} end`)
+    const one = await agents.next()
+    await one.stderr(`${lines.join('\n')}\u001b[2J\n`)
+    await one.exit(3)
+    await ended(town, first)
+    await (await agents.next()).exit(3)
+    await ended(town, second)
+    const { letters } = await json(town, 'dead-letters', 'list')
+    const { stdout } = await town.cli('dead-letters', 'show', letters[0].id, letters[1].id)
+    expect(stdout).toContain(`${lines.join(`\n${' '.repeat(9)}`)}\n`)
+    expect(stdout).toMatch(/^message +\{.*"task_assign".*\}$/m)
+    expect(stdout).toMatch(/^taskId +\S+\n\nid +\d/m)
+  })
+
   it('keeps what cannot be read, shows it, and drops it', async () => {
     const { town } = await scene()
     const daemon = await town.worker('--cli', 'fake')

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { type Daemon, type TestTown, useClosers } from '../rig/daemon.ts'
 import { startRedis } from '../rig/redis-servers.ts'
-import { assign, ended, useScene } from '../rig/scene.ts'
+import { agentOf, assign, ended, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
 
 const onClose = useClosers()
@@ -95,6 +95,41 @@ describe('the secrets of the environment', () => {
     await daemon.says(/the token is \[redacted]/)
     expect(await readFile(task.log ?? '', 'utf8')).toContain('the token is [redacted]')
     expectNone(await everything(town, daemon, await town.redis()))
+  })
+
+  it('that were named in vain are told at the start', async () => {
+    const { town } = await scene({ env: { SHORT: 'abc' } })
+    const daemon = await town.worker('--cli', 'fake', '--redact', 'GONE,SHORT')
+    expect(daemon.stderr()).toContain('The variable GONE is not set: there is nothing to redact')
+    expect(daemon.stderr()).toContain('The value of SHORT has less than 4 characters')
+    expect(daemon.stderr()).toContain('"event":"redact-nothing"')
+  })
+
+  it('are not in what the worker logs of a task and of a message, also where the line is cut', async () => {
+    const { town, agents } = await scene({ env })
+    const daemon = await town.worker('--cli', 'fake', ...PASS)
+    const id = await assign(town, `log in with ${TOKEN} ${'.'.repeat(105)} ${QUOTED} ${TOKEN}`)
+    await (await agents.next()).exit(0)
+    await ended(town, id)
+    const redis = await town.redis()
+    const { inbox } = town.keys.agent((await agentOf(town)).id)
+    await redis.rpush(inbox, JSON.stringify({ id: `${'x'.repeat(60)} ${TOKEN}` }))
+    await daemon.says(/message put aside/)
+    expect(daemon.stderr()).toContain('task started: log in with [redacted]')
+    for (const part of [TOKEN.slice(0, 8), 'p\\"a', 'p\\\\\\"a']) expect(daemon.stderr()).not.toContain(part)
+    const [[, letter] = ['', []]] = await redis.xrange(town.keys.deadLetters, '-', '+')
+    expect(letter[letter.indexOf('detail') + 1]).not.toContain(TOKEN.slice(0, 8))
+  })
+
+  it('are not in the log of a command that Redis refused, nor is the rest of the command', async () => {
+    const { town } = await scene({ env })
+    const daemon = await town.worker('--cli', 'fake', ...PASS)
+    const redis = await town.redis()
+    await redis.set(town.keys.agent((await agentOf(town)).id).inbox, 'no list')
+    await redis.publish(town.keys.broadcast, `to all: ${TOKEN}`)
+    await daemon.says(/a broadcast could not be put into the inbox/)
+    expect(daemon.stderr()).toContain('"type":"ReplyError"')
+    expect(daemon.stderr()).not.toContain('to all')
   })
 
   it('are not in what is told of a failure', async () => {

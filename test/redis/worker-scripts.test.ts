@@ -249,6 +249,22 @@ describe('the way of a task', () => {
     expect(inbox).toEqual([raw, expect.stringContaining(later)])
   })
 
+  it('says in task and event why a task is held, until it is started again', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    const back = { digest, taskId, releaseId: newId(), agentState: 'error', counted: true } as const
+    await releaseTask(lease, { ...back, reason: 'rate-limit', message: 'rate-limit: wait' })
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({
+      state: 'assigned',
+      reason: 'rate-limit',
+    })
+    const [last] = await recentEvents(here.redis, lease.agent.events, 1)
+    expect(last?.event).toMatchObject({ new_state: 'Error', reason: 'rate-limit', task_id: taskId })
+    await claimAndStart(lease, taskId)
+    expect(await getTask(here.redis, here.town, taskId)).not.toHaveProperty('reason')
+  })
+
   it('keeps what cannot be run in the dead letters with its text', async () => {
     const lease = await register()
     await here.redis.rpush(lease.agent.inbox, '{broken')

@@ -20,7 +20,10 @@ describe('the environment of a child', () => {
     ...['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LANGUAGE', 'LC_ALL', 'LC_TIME', 'TZ', 'TERM'],
     ...['COLORTERM', 'TMPDIR', 'TMP', 'TEMP', 'XDG_CONFIG_HOME', 'SSH_AUTH_SOCK', 'GIT_AUTHOR_NAME'],
     ...['HTTP_PROXY', 'https_proxy', 'NO_PROXY', 'all_proxy', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
-    ...['NODE_EXTRA_CA_CERTS', 'GIT_SSH_COMMAND'],
+    ...['NODE_EXTRA_CA_CERTS', 'GIT_SSH_COMMAND', 'GIT_COMMITTER_EMAIL', 'GIT_CONFIG_GLOBAL'],
+    ...['GIT_CONFIG_COUNT', 'GIT_CONFIG_KEY_0', 'GIT_CONFIG_VALUE_12', 'GIT_ASKPASS', 'GIT_TERMINAL_PROMPT'],
+    ...['GIT_TRACE', 'GIT_TRACE_CURL', 'GIT_TRACE2_EVENT', 'GIT_SSL_NO_VERIFY', 'GIT_HTTP_USER_AGENT'],
+    ...['GIT_PROXY_COMMAND', 'GIT_EDITOR', 'GIT_PAGER', 'GIT_CEILING_DIRECTORIES'],
   ])('takes over %s', (name) => {
     expect(made({ [name]: 'value' })).toMatchObject({ [name]: 'value' })
   })
@@ -28,6 +31,15 @@ describe('the environment of a child', () => {
   it.each([
     ...['AWS_SECRET_ACCESS_KEY', 'SOME_API_KEY', 'PATHS', 'LC', 'NODE_OPTIONS', 'LD_PRELOAD', 'Path'],
     ...['GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_OBJECT_DIRECTORY', 'TINYTOWN_STALL_TIMEOUT'],
+    ...[
+      'GIT_TOKEN',
+      'GIT_PASSWORD',
+      'GIT_HTTP_PASSWORD',
+      'GIT_CONFIG_PASSWORD',
+      'GIT_SSH_KEY',
+      'GIT_ASKPASS_TOKEN',
+    ],
+    ...['GIT_NAMESPACE', 'GIT_PREFIX', 'GIT_QUARANTINE_PATH', 'GIT_COMMON_DIR'],
     ...['REDIS_URL', 'TINYTOWN_REDIS_PASSWORD'],
   ])('does not take over %s', (name) => {
     expect(made({ [name]: 'value' })).not.toHaveProperty(name)

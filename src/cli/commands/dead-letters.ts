@@ -16,7 +16,7 @@ import type { Command, Invocation } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { jsonFlag, wordFlag } from '../flags.ts'
 import { age, idOf, summary } from '../show.ts'
-import { headedTable, type Terminal } from '../terminal.ts'
+import { headedTable, printable, type Terminal } from '../terminal.ts'
 import { wordsOf } from '../text-input.ts'
 import { type Session, withTown } from '../with-town.ts'
 
@@ -75,14 +75,20 @@ async function show(invocation: Invocation): Promise<number> {
   return await withTown(invocation, { purpose: 'dead-letters' }, async (session) => {
     const { terminal, json } = session
     const letters = await chosen(invocation, session)
-    for (const letter of letters) {
+    for (const [index, letter] of letters.entries()) {
       if (json) terminal.json(letter)
-      else
-        for (const [name, value] of Object.entries(letter))
-          terminal.line(`${name.padEnd(8)} ${summary(String(value ?? '-'))}`)
+      else for (const line of [...(index > 0 ? [''] : []), ...letterLines(letter)]) terminal.line(line)
     }
     return EXIT.done
   })
+}
+
+/** All of a letter, the lines of a value below each other. */
+function letterLines(letter: DeadLetter): string[] {
+  return Object.entries(letter).map(
+    ([name, value]) =>
+      `${name.padEnd(8)} ${printable(String(value ?? '-')).replaceAll('\n', `\n${' '.repeat(9)}`)}`,
+  )
 }
 
 async function retry(invocation: Invocation): Promise<number> {

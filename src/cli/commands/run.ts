@@ -1,9 +1,11 @@
 import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
+import type { Context } from '../../client/context.ts'
+import { parseRedisUrl } from '../../config/redis-url.ts'
 import { locateWorkdir } from '../../config/town.ts'
 import { agentNames } from '../../domain/agent-names.ts'
-import type { WorkerEvent } from '../../domain/worker-event.ts'
+import { redactEvent, type WorkerEvent } from '../../domain/worker-event.ts'
 import { Health } from '../../observability/health.ts'
 import type { HealthAddress, HealthServer } from '../../observability/health-server.ts'
 import { logEvent } from '../../observability/log-events.ts'
@@ -11,6 +13,7 @@ import { LogFile } from '../../observability/log-file.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { versionTeller } from '../../process/probe.ts'
+import { uselessNames } from '../../process/secrets.ts'
 import { Control } from '../../worker/control.ts'
 import type { Runner } from '../../worker/run.ts'
 import type { WorkerEnd } from '../../worker/worker.ts'
@@ -19,6 +22,7 @@ import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
+import { Redaction } from '../redaction.ts'
 import { handleSignals } from '../shutdown.ts'
 import { VERSION } from '../version.ts'
 
@@ -38,13 +42,18 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   const workdir = locateWorkdir(context, { cwd: process.cwd(), root: context.place.root })
   const pretty =
     settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && process.stderr.isTTY === true)
+  const environment = { ...env, ...profile.env.set }
+  const redaction = new Redaction({ environment, named: settings.redact, values: passwordsOf(settings) })
   const logger = createLogger({
+    redact: redaction.text,
     level: settings.logLevel,
     format: pretty ? 'pretty' : 'json',
     color: process.stderr.isTTY === true && !env.NO_COLOR,
     ...(settings.logFile ? { file: new LogFile(settings.logFile) } : {}),
   })
   for (const warning of context.warnings) logger.warn(warning)
+  for (const sentence of uselessNames({ environment, named: settings.redact }))
+    logger.warn({ event: 'redact-nothing' }, `--redact: ${sentence}`)
   const control = new Control()
   const closers = new Closers()
   const runners = new Set<Runner>()
@@ -71,7 +80,8 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     const own = logger.child({ agent })
     loggers.push(own)
     const mark = terminal.style('gray', several ? `${agent} │` : '│')
-    const emit = (event: WorkerEvent) => {
+    const emit = (told: WorkerEvent) => {
+      const event = redactEvent(told, redaction.text)
       health.tell(agent, event)
       metrics?.tell(agent, event)
       if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, mark))
@@ -101,6 +111,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
       env,
       cliVersion,
       runners,
+      redaction,
       voiceOf,
       health,
     })
@@ -127,6 +138,16 @@ async function startHealth(
   const about = { town, cli, version: VERSION, pid: process.pid, host: hostname() }
   const { url, close } = await serveHealth({ address, health, metrics, about })
   return { url, close, metrics }
+}
+
+/** Those that the settings tell; the town may find more. */
+function passwordsOf({
+  redisUrl,
+  redisPassword,
+  redisSentinelPassword,
+}: Context['settings']): (string | undefined)[] {
+  const given = redisUrl === undefined ? undefined : parseRedisUrl(redisUrl)?.login.password
+  return [given, redisPassword, redisSentinelPassword]
 }
 
 function reloadLogLevel(
