@@ -143,15 +143,20 @@ function toolResults(event: Fields): AgentEvent[] {
     }))
 }
 
-/** Told at every run of a subscriber; of interest once it refuses. */
+/** Told at every run of a subscriber. Only a refusal parks: a warning says when the allowance begins anew, not that it is used up. */
 function rateLimit(info: Fields | null): AgentEvent[] {
   const status = textIn(info, 'status')
-  if (status === undefined || status === 'allowed') return []
+  if (status === undefined) return []
   // Seconds since 1970.
-  const resetsAt = numberIn(info, 'resetsAt')
-  const until = resetsAt === undefined ? '' : ` until ${new Date(resetsAt * 1000).toISOString()}`
-  const text = `${textIn(info, 'rateLimitType') ?? 'usage'} limit: ${status}${until}`
-  return [{ type: 'notice', text, ...(resetsAt === undefined ? {} : { resetsAt: resetsAt * 1000 }) }]
+  const seconds = numberIn(info, 'resetsAt')
+  const resetsAt = seconds === undefined ? null : seconds * 1000
+  const limit: AgentEvent = { type: 'limit', resetsAt: status === 'rejected' ? resetsAt : null }
+  if (status === 'allowed') return [limit]
+  const until = resetsAt === null ? '' : ` until ${new Date(resetsAt).toISOString()}`
+  return [
+    { type: 'notice', text: `${textIn(info, 'rateLimitType') ?? 'usage'} limit: ${status}${until}` },
+    limit,
+  ]
 }
 
 function resultEvents(event: Fields): AgentEvent[] {

@@ -97,7 +97,8 @@ export class OutputReader {
 
   #takeEvents(events: readonly AgentEvent[]): void {
     // A CLI that cannot reach its model says so for ever; only what is no notice shows that the work goes on.
-    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#lives = true
+    if (events.length === 0 || !events.every(({ type }) => type === 'notice' || type === 'limit'))
+      this.#lives = true
     for (const event of events) this.#takeEvent(event)
   }
 
@@ -159,6 +160,7 @@ export function renderEvent(event: AgentEvent): string | null {
       return `· ${oneLine(event.text, 500)}`
     // What is new in a final answer is shown by the reader; usage and end are told in the record.
     case 'final':
+    case 'limit':
     case 'usage':
     case 'end':
       return null

@@ -14,12 +14,9 @@ export type AgentEvent =
   | { readonly type: 'final'; readonly text: string }
   | ({ readonly type: 'error'; readonly fatal: boolean } & ToldError)
   /** Retries and warnings: shown, never judged, and no sign of life: a CLI without a network retries for ever. */
-  | {
-      readonly type: 'notice'
-      readonly text: string
-      /** When the limit that it tells of is over, in milliseconds since 1970. */
-      readonly resetsAt?: number
-    }
+  | { readonly type: 'notice'; readonly text: string }
+  /** When the limit that refuses the run is over, in milliseconds since 1970; null: none refuses it any more. */
+  | { readonly type: 'limit'; readonly resetsAt: number | null }
   /** The terminal event: the turn is over. */
   | { readonly type: 'end'; readonly ok: boolean }
 

@@ -15,7 +15,7 @@ export interface RunReport {
   readonly usage: Usage
   readonly toolCalls: number
   readonly fatal: ToldError | null
-  /** When the model server's limit is over, in milliseconds since 1970. */
+  /** When the limit is over that refuses the run, in milliseconds since 1970; null: none does. */
   readonly resetsAt: number | null
   /** What the terminal event said, null before it. */
   readonly ended: { readonly ok: boolean } | null
@@ -49,8 +49,9 @@ export function addEvent(report: RunReport, event: AgentEvent): RunReport {
       return event.fatal && report.fatal === null ? { ...report, fatal: event } : report
     case 'end':
       return { ...report, ended: { ok: event.ok } }
+    case 'limit':
+      return { ...report, resetsAt: event.resetsAt }
     case 'notice':
-      return event.resetsAt === undefined ? report : { ...report, resetsAt: event.resetsAt }
     case 'tool-started':
       return report
   }

@@ -64,6 +64,11 @@ export function failsByItself(reason: Reason): boolean {
   return CLASSES[reason] === 'again'
 }
 
+/** Whether it is a limit, which is over at some time, and not something that somebody has to mend. */
+export function isLimit(reason: Reason): boolean {
+  return CLASSES[reason] === 'park'
+}
+
 function isHoldReason(reason: Reason): reason is HoldReason {
   return CLASSES[reason] === 'hold' || CLASSES[reason] === 'park'
 }

@@ -65,6 +65,15 @@ describe('a report', () => {
       ],
       { ended: { ok: true } },
     ],
+    ['the limit that refuses the run', [{ type: 'limit', resetsAt: 5 }], { resetsAt: 5 }],
+    [
+      'no limit that refuses no longer',
+      [
+        { type: 'limit', resetsAt: 5 },
+        { type: 'limit', resetsAt: null },
+      ],
+      { resetsAt: null },
+    ],
     ['nothing of a notice', [{ type: 'notice', text: 'retrying' }], {}],
   ])('keeps %s', (_, events, expected) => {
     expect(fold(events)).toEqual({ ...EMPTY_REPORT, ...expected })

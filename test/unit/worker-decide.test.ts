@@ -79,6 +79,7 @@ describe('decide', () => {
 
   const detail = `${'w'.repeat(300)}\nand more`
   const HOLDS: readonly Reason[] = ['auth', 'quota', 'rate-limit', 'not-installed', 'config']
+  const LIMITS: readonly Reason[] = ['quota', 'rate-limit']
   const NEVER: readonly Reason[] = [
     'context-too-long',
     'permission-denied',
@@ -137,7 +138,8 @@ describe('decide', () => {
       kind: 'hold',
       reason,
       detail: `${reason}: why`,
-      until: 5,
+      // What somebody has to mend has nothing to do with the end of a limit.
+      ...(LIMITS.includes(reason) ? { until: 5 } : {}),
       sessionId: 's',
     })
   })
@@ -158,7 +160,7 @@ describe('decide, at most once', () => {
       const outcome = { kind: 'failed', reason, detail: 'because', facts, resetsAt: 5 } as const
       expect(decide(outcome, once)).toMatchObject({
         kind: 'fail-and-hold',
-        hold: { reason, detail: `${reason}: because`, until: 5 },
+        hold: { reason, detail: `${reason}: because` },
       })
     },
   )
