@@ -24,6 +24,21 @@ export const REASONS = [
 ] as const
 export type Reason = (typeof REASONS)[number]
 
+/** The reasons that a CLI itself gives, in what it says or by its exit code. */
+export const TOLD_REASONS = [
+  'auth',
+  'quota',
+  'rate-limit',
+  'overloaded',
+  'context-too-long',
+  'session-lost',
+  'permission-denied',
+  'not-installed',
+  'config',
+  'bad-task',
+] as const satisfies readonly Reason[]
+export type ToldReason = (typeof TOLD_REASONS)[number]
+
 /** Tokens and money of one run; a field is absent when the CLI does not tell. */
 export interface Usage {
   /** All input tokens, cached ones included. */

@@ -1,6 +1,6 @@
 import { formatDuration } from '../base/duration.ts'
 import { formatSize } from '../base/size.ts'
-import { cutBytes, endBytes } from '../base/text.ts'
+import { cutBytes, endBytes, oneLine } from '../base/text.ts'
 import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
 import type { ProcessEnd } from './agent-process.ts'
 import type { Reading } from './output-reader.ts'
@@ -17,8 +17,8 @@ export const PROMPT_REMEDY =
 type Exited = Extract<ProcessEnd, { kind: 'exited' }>
 
 /**
- * Says how a run ended. What we did to it counts first, then what the CLI said of itself in its events, then the exit. Exit 0
- * alone is no success: there must be an answer and, where the CLI tells the end of its turn, that end.
+ * Says how a run ended. What we did to it counts first, then what the CLI said of itself in its events, then its exit code, then what it wrote
+ * to stderr. Exit 0 alone is no success: there must be an answer and, where the CLI tells the end of its turn, that end.
  */
 export function classify(
   profile: Profile,
@@ -68,13 +68,15 @@ function judge(
   failed: (reason: Reason, sentence: string) => Outcome,
 ): Outcome {
   const { report, plain } = reading
-  if (report.fatal) return failed(reasonOf(profile, report.fatal), report.fatal.message)
   // What we sent to one that lingers says nothing of its run.
   const exit = end.endedBy === 'lingering' ? { signal: null, exitCode: 0 } : end
+  const meant = exit.exitCode === null ? undefined : profile.exitCodes?.[exit.exitCode]
+  if (report.fatal) return failed(reasonOf(profile, report.fatal) ?? meant ?? 'exit', report.fatal.message)
   if (exit.signal !== null || exit.exitCode !== 0) {
+    if (meant === undefined && isWithoutProgram(exit, reading)) return withoutProgram(profile, exit, reading)
     const reason = exit.signal === null ? 'exit' : 'crashed'
     const how = exit.signal === null ? `exited with ${exit.exitCode}` : `was ended by ${exit.signal}`
-    return failed(stderrReason(profile, reading) ?? reason, `${profile.id} ${how}`)
+    return failed(meant ?? stderrReason(profile, reading) ?? reason, `${profile.id} ${how}`)
   }
   if (report.ended?.ok === false) return failed('exit', `${profile.id} said that its turn failed`)
   if (profile.terminalEvent && report.ended === null) {
@@ -120,11 +122,28 @@ function notStarted(profile: Profile, end: Extract<ProcessEnd, { kind: 'not-star
   }
 }
 
-function reasonOf(profile: Profile, error: ToldError): Reason {
-  const rule = profile.failures.find(({ match }) =>
+/** What env and every shell say of a program that is not there (127) or cannot be executed (126). Whoever said something did run. */
+function isWithoutProgram({ exitCode }: { readonly exitCode: number | null }, { mute }: Reading): boolean {
+  return mute && (exitCode === 126 || exitCode === 127)
+}
+
+/** It began with a program that is there, `#!/usr/bin/env node` say, and ended at one that is not. */
+function withoutProgram(
+  profile: Profile,
+  { exitCode }: { readonly exitCode: number | null },
+  { stderr }: Reading,
+): Outcome {
+  const said = oneLine(stderr.trim().split('\n').at(-1) ?? '', MAX_SENTENCE_BYTES / 4)
+  const why = said === '' ? 'a program that it needs cannot be started' : said
+  const remedy = `start the worker with a PATH in which ${profile.command.program} runs, or install it anew: ${profile.install}`
+  const detail = `${profile.id} exited with ${exitCode} and did nothing: ${why}; ${remedy}`
+  return { kind: 'held', reason: 'not-installed', detail }
+}
+
+function reasonOf(profile: Profile, error: ToldError): Reason | undefined {
+  return profile.failures.find(({ match }) =>
     match instanceof RegExp ? match.test(error.message) : match(error),
-  )
-  return rule?.reason ?? 'exit'
+  )?.reason
 }
 
 function factsOf(end: Exited, { report }: Reading): RunFacts {

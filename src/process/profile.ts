@@ -1,4 +1,4 @@
-import type { Usage } from '../domain/outcome.ts'
+import type { ToldReason, Usage } from '../domain/outcome.ts'
 
 /** What a run tells while it goes on; made from one line of a CLI's output by its profile's parser. */
 export type AgentEvent =
@@ -29,25 +29,15 @@ export interface ToldError {
   readonly code?: string
 }
 
-/** Why a CLI itself says that it failed. */
-export type FailureReason =
-  | 'auth'
-  | 'quota'
-  | 'rate-limit'
-  | 'overloaded'
-  | 'context-too-long'
-  | 'session-lost'
-  | 'permission-denied'
-
 /** One row of a profile's table of failures, tried in order on fatal `error` events only. */
 interface FailureRule {
-  readonly reason: FailureReason
+  readonly reason: ToldReason
   readonly match: RegExp | ((error: ToldError) => boolean)
 }
 
 /** The same for a CLI that gave up before it printed events: tried on what it wrote to stderr. */
 interface StderrRule {
-  readonly reason: FailureReason
+  readonly reason: ToldReason
   readonly match: RegExp
 }
 
@@ -91,7 +81,9 @@ export interface Profile {
   /** True: a run without an `end` event did not finish. */
   readonly terminalEvent: boolean
   readonly failures: readonly FailureRule[]
-  /** Only for a run that failed without a terminal event; anything else on stderr is talk. */
+  /** What exit codes mean where no event says why the run failed. */
+  readonly exitCodes?: Readonly<Record<number, ToldReason>>
+  /** Only for a run that failed without a terminal event, and without an exit code that tells; anything else on stderr is talk. */
   readonly stderrFailures?: readonly StderrRule[]
   /** How long the process may take to exit after its terminal event, in milliseconds. */
   readonly exitGraceMs: number

@@ -96,6 +96,15 @@ describe('a CLI with events', () => {
     expect(shown.join('\n')).toContain('cannot read it')
   })
 
+  it.each([
+    ['stdout', false],
+    ['stderr', true],
+  ] as const)('knows whether anything came on stdout (%s)', (stream, mute) => {
+    const { reader } = readerOf(parseLine)
+    reader.push(stream, Buffer.from('no event'))
+    expect(reader.finish().mute).toBe(mute)
+  })
+
   it('does not read a line of more than 4 Mi characters, says so, and goes on', () => {
     const { reader, shown, say } = readerOf(parseLine)
     const chunk = Buffer.alloc(1024 * 1024, 'x')

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { AgentEvent, FailureReason, Profile, ToldError } from '../../src/process/profile.ts'
+import type { ToldReason } from '../../src/domain/outcome.ts'
+import type { AgentEvent, Profile, ToldError } from '../../src/process/profile.ts'
 
 const root = fileURLToPath(new URL('./transcripts/', import.meta.url))
 
@@ -27,7 +28,7 @@ export interface Reading {
   /** Status, code and the beginning of the message. */
   error?: string
   notices?: number
-  reason?: FailureReason
+  reason?: ToldReason
   end?: boolean
 }
 
@@ -57,13 +58,13 @@ export function readCase(profile: Profile, cli: string, name: string): Reading {
   return Object.fromEntries(Object.entries(facts).filter(([, fact]) => fact !== undefined))
 }
 
-export function reasonOf(profile: Profile, error: ToldError): FailureReason | undefined {
+export function reasonOf(profile: Profile, error: ToldError): ToldReason | undefined {
   return profile.failures.find(({ match }) =>
     typeof match === 'function' ? match(error) : match.test(error.message),
   )?.reason
 }
 
-function stderrReason(profile: Profile, path: string | null): FailureReason | undefined {
+function stderrReason(profile: Profile, path: string | null): ToldReason | undefined {
   if (path === null) return undefined
   const stderr = readFileSync(path, 'utf8')
   return profile.stderrFailures?.find(({ match }) => match.test(stderr))?.reason
