@@ -57,7 +57,11 @@ export const claude: Profile = {
     { reason: 'quota', match: /^You['’]ve hit your .*limit|^Credit balance is too low|Usage limit reached/ },
     { reason: 'rate-limit', match: ({ status }) => status === 429 },
     { reason: 'overloaded', match: ({ status }) => status !== undefined && status >= 500 },
-    { reason: 'overloaded', match: withCode('connection_failed') },
+    { reason: 'unreachable', match: withCode('connection_failed') },
+    {
+      reason: 'unreachable',
+      match: /^API Error: (Connection (error|refused)|Unable to connect|fetch failed)/,
+    },
   ],
   stderrFailures: [
     { reason: 'session-lost', match: /^No conversation found with session ID/m },
@@ -99,7 +103,9 @@ function systemEvents(event: Fields): AgentEvent[] {
     case 'api_retry': {
       const { attempt, max_retries, retry_delay_ms, error_status, error } = event
       const why = [error_status, error].filter((part) => part !== null && part !== undefined).join(' ')
-      return [{ type: 'notice', text: `Retry ${attempt}/${max_retries} in ${retry_delay_ms} ms (${why})` }]
+      const told = { message: why, ...present({ status: numberIn(event, 'error_status') }) }
+      const text = `Retry ${attempt}/${max_retries} in ${retry_delay_ms} ms (${why})`
+      return [{ type: 'notice', text, error: told }]
     }
     case 'permission_denied':
       return [{ type: 'notice', text: textIn(event, 'message') ?? 'a tool was denied' }]

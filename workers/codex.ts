@@ -50,7 +50,14 @@ export const codex: Profile = {
     { reason: 'rate-limit', match: /^exceeded retry limit, last status: 429\b|^rate limit exceeded\b/i },
     { reason: 'overloaded', match: /currently experiencing high demand|^Selected model is at capacity/ },
     { reason: 'overloaded', match: /^(unexpected status|exceeded retry limit, last status:) 5\d\d\b/ },
-    { reason: 'overloaded', match: /^(stream disconnected|Connection failed|error sending request)\b/ },
+    // It never got through to the server; one that broke off in the middle is there.
+    { reason: 'unreachable', match: /^(Connection failed|error sending request)\b/ },
+    {
+      reason: 'unreachable',
+      match:
+        /^stream disconnected before completion: (error sending request|failed to lookup address|.*(dns error|tcp connect error|[Cc]onnection refused|unreachable|No route to host))/,
+    },
+    { reason: 'overloaded', match: /^stream disconnected\b/ },
   ],
   stderrFailures: [
     { reason: 'session-lost', match: /^Error: .*no rollout found for thread id/m },
@@ -82,12 +89,17 @@ export function parseCodexLine(line: string): readonly AgentEvent[] {
         { type: 'end', ok: false },
       ]
     }
-    // "Reconnecting... 1/5 (…)", and the message that turn.failed repeats.
     case 'error':
-      return [{ type: 'notice', text: textIn(event, 'message') ?? '' }]
+      return [noticeOf(textIn(event, 'message') ?? '')]
     default:
       return []
   }
+}
+
+/** "Reconnecting... 1/5 (why)", or the message that turn.failed repeats. */
+function noticeOf(text: string): AgentEvent {
+  const message = /^Reconnecting\.\.\..*?\((.+)\)$/s.exec(text)?.[1]
+  return { type: 'notice', text, ...(message === undefined ? {} : { error: { message } }) }
 }
 
 function sessionOf(event: Fields): AgentEvent[] {

@@ -39,11 +39,16 @@ export function classify(
   switch (end.endedBy) {
     case 'timeout':
       return failed('timeout', `The run took longer than ${formatDuration(limits.wallMs)} and was ended`)
-    case 'stalled':
+    case 'stalled': {
+      const { retrying } = reading.report
+      const silent = `The run was silent for longer than ${formatDuration(limits.stallMs)} and was ended`
+      if (retrying === null) return failed('stalled', silent)
+      // It waits for what another run would wait for as well.
       return failed(
-        'stalled',
-        `The run was silent for longer than ${formatDuration(limits.stallMs)} and was ended`,
+        reasonOf(profile, retrying) ?? 'stalled',
+        `${silent}; it tried again after: ${retrying.message}`,
       )
+    }
     case 'output-limit':
       return failed(
         'output-limit',

@@ -14,7 +14,11 @@ export type AgentEvent =
   | { readonly type: 'final'; readonly text: string }
   | ({ readonly type: 'error'; readonly fatal: boolean } & ToldError)
   /** Retries and warnings: shown, never judged, and no sign of life: a CLI without a network retries for ever. */
-  | { readonly type: 'notice'; readonly text: string }
+  | {
+      readonly type: 'notice'
+      readonly text: string /** After which it tries again. */
+      readonly error?: ToldError
+    }
   /** When the limit that refuses the run is over, in milliseconds since 1970; null: none refuses it any more. */
   | { readonly type: 'limit'; readonly resetsAt: number | null }
   /** The terminal event: the turn is over. */

@@ -20,6 +20,7 @@ const CLASSES = {
   'not-installed': 'hold',
   config: 'hold',
   auth: 'hold',
+  unreachable: 'hold',
   quota: 'park',
   'rate-limit': 'park',
   'context-too-long': 'never',

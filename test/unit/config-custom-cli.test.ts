@@ -127,7 +127,7 @@ describe('readCustomClis', () => {
     ],
     [
       { command: 'a', exit_codes: { 77: 'stalled' } },
-      'Expected agent_clis.mine.exit_codes.77 to be one of auth, quota, rate-limit, overloaded, context-too-long, session-lost, permission-denied, not-installed, config, bad-task, got stalled',
+      'Expected agent_clis.mine.exit_codes.77 to be one of auth, quota, rate-limit, overloaded, unreachable, context-too-long, session-lost, permission-denied, not-installed, config, bad-task, got stalled',
     ],
     [
       { command: 'a', exit_codes: 'auth' },

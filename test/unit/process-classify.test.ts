@@ -178,6 +178,16 @@ describe('a run that ended by itself', () => {
   })
 })
 
+describe('a run that was silent', () => {
+  it.each([
+    ['for which it tried again', 'Quota', 'quota'],
+    ['stalled, where nobody knows for what it waits', 'Odd.', 'stalled'],
+  ])('has the reason %s', (_, message, reason) => {
+    const silent = outcome(exit({ endedBy: 'stalled' }), read({ retrying: { message } }))
+    expect(silent).toMatchObject({ reason, detail: expect.stringMatching(`silent.*${message}`) })
+  })
+})
+
 describe('why a run failed', () => {
   it.each<[string, Reading, string]>([
     [
@@ -294,6 +304,7 @@ it('always gives an outcome, whatever happened', () => {
       usage: fc.constant({}),
       toolCalls: fc.nat(),
       fatal: orNull(fc.record({ message: text })),
+      retrying: orNull(fc.record({ message: text })),
       resetsAt: orNull(fc.nat()),
       ended: orNull(fc.record({ ok: fc.boolean() })),
     }),

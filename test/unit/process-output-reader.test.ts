@@ -49,6 +49,7 @@ describe('a CLI with events', () => {
       toolCalls: 1,
       resetsAt: null,
       fatal: null,
+      retrying: null,
       ended: { ok: true },
     })
   })

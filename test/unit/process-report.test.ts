@@ -74,6 +74,22 @@ describe('a report', () => {
       ],
       { resetsAt: null },
     ],
+    [
+      'after what it tries again',
+      [
+        { type: 'notice', text: 'again', error: { message: 'no network' } },
+        { type: 'notice', text: 'still waiting' },
+      ],
+      { retrying: { message: 'no network' } },
+    ],
+    [
+      'nothing of a try that got further',
+      [
+        { type: 'notice', text: 'again', error: { message: 'no network' } },
+        { type: 'message', text: 'one' },
+      ],
+      { lastMessage: 'one', retrying: null },
+    ],
     ['nothing of a notice', [{ type: 'notice', text: 'retrying' }], {}],
   ])('keeps %s', (_, events, expected) => {
     expect(fold(events)).toEqual({ ...EMPTY_REPORT, ...expected })

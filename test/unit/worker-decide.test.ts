@@ -78,7 +78,7 @@ describe('decide', () => {
   })
 
   const detail = `${'w'.repeat(300)}\nand more`
-  const HOLDS: readonly Reason[] = ['auth', 'quota', 'rate-limit', 'not-installed', 'config']
+  const HOLDS: readonly Reason[] = ['auth', 'unreachable', 'quota', 'rate-limit', 'not-installed', 'config']
   const LIMITS: readonly Reason[] = ['quota', 'rate-limit']
   const NEVER: readonly Reason[] = [
     'context-too-long',
@@ -154,7 +154,7 @@ describe('decide, at most once', () => {
     expect(end).toMatchObject({ kind: 'settle', state: 'failed', reason, result: 'because', bury: 'because' })
   })
 
-  it.each(['auth', 'quota', 'rate-limit', 'not-installed', 'config'] as const)(
+  it.each(['auth', 'unreachable', 'quota', 'rate-limit', 'not-installed', 'config'] as const)(
     'waits for the surroundings behind %s, too',
     (reason) => {
       const outcome = { kind: 'failed', reason, detail: 'because', facts, resetsAt: 5 } as const

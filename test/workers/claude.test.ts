@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { claude, parseClaudeLine } from '../../workers/claude.ts'
-import { casesOf, type Reading, readCase } from './transcript.ts'
+import { casesOf, type Reading, readCase, reasonOf } from './transcript.ts'
 
 const CLI = 'claude-2.1.329'
 
@@ -55,7 +55,7 @@ const readings: Record<string, Reading> = {
   'no-model-server': {
     usage: [0, 0, 0, 0],
     error: 'connection_failed API Error: Connection refused — a firewall or proxy may be b',
-    reason: 'overloaded',
+    reason: 'unreachable',
     end: false,
   },
   'not-logged-in': {
@@ -230,4 +230,13 @@ test.each([
   const rate_limit_info = { status, resetsAt: 1795300000, rateLimitType: 'five_hour' }
   const events = parseClaudeLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info }))
   expect(events.find(({ type }) => type === 'notice')).toEqual(text && { type: 'notice', text })
+})
+
+test.each([
+  [{ message: 'API Error: Connection error.' }, 'unreachable'],
+  [{ message: 'API Error: Unable to connect. Is the computer able to access the url?' }, 'unreachable'],
+  [{ message: 'API Error: Connection error.', status: 502 }, 'overloaded'],
+  [{ message: 'I fixed what printed "API Error: Connection error."' }, undefined],
+])('tells a server that cannot be reached from one that refuses: %j', (error, reason) => {
+  expect(reasonOf(claude, error)).toBe(reason)
 })
