@@ -11,6 +11,7 @@ import {
   readFields,
   textIn,
 } from './json-line.ts'
+import { type Moment, timeAt } from './reset-time.ts'
 
 /** Anthropic Claude Code, run with `claude --print`. */
 export const claude: Profile = {
@@ -67,8 +68,16 @@ export const claude: Profile = {
     { reason: 'session-lost', match: /^No conversation found with session ID/m },
     { reason: 'permission-denied', match: /^--dangerously-skip-permissions cannot be used with root/m },
   ],
+  resetsAt: claudeReset,
   // It is known to stay after its result, waiting for its background work.
   exitGraceMs: 30_000,
+}
+
+/** "… resets 10:26pm (UTC)", or in seconds since 1970 after a bar; its events tell it better, where it prints them. */
+function claudeReset(message: string, moment: Moment): number | undefined {
+  const seconds = /limit reached\|(\d{10})\b/.exec(message)?.[1]
+  if (seconds !== undefined) return Number(seconds) * 1000
+  return timeAt(/\bresets (?:at )?(.+)/.exec(message)?.[1] ?? '', moment)
 }
 
 function withCode(...codes: readonly string[]): (error: ToldError) => boolean {

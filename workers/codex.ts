@@ -11,6 +11,7 @@ import {
   readFields,
   textIn,
 } from './json-line.ts'
+import { type Moment, timeAfter, timeAt } from './reset-time.ts'
 
 /** OpenAI Codex, run with `codex exec`. It has no final statement: its last message is its answer. */
 export const codex: Profile = {
@@ -63,8 +64,15 @@ export const codex: Profile = {
     { reason: 'session-lost', match: /^Error: .*no rollout found for thread id/m },
     { reason: 'context-too-long', match: /^Error: .*Input exceeds the maximum length/m },
   ],
+  resetsAt: codexReset,
   // At its exit it delivers analytics, which takes 5 s without a network.
   exitGraceMs: 15_000,
+}
+
+/** "… try again at 10:26 PM.", "… try again in 11s.": the clock is that of its own machine. */
+function codexReset(message: string, moment: Moment): number | undefined {
+  const { how, when = '' } = /\b[Tt]ry again (?<how>at|in) (?<when>.+)/.exec(message)?.groups ?? {}
+  return how === 'in' ? timeAfter(when, moment) : timeAt(when, moment)
 }
 
 /** Reads one line of `codex exec --json`. */

@@ -39,7 +39,7 @@ export function customProfile(cli: CustomCli, builtIn: readonly Profile[]): Prof
 
 /** What belongs to the form of the output and not to the program. */
 function languageOf(spoken: Profile): Partial<Profile> {
-  const { parseLine, terminalEvent, failures, stderrFailures, exitCodes, exitGraceMs, env } = spoken
+  const { parseLine, terminalEvent, failures, stderrFailures, exitCodes, resetsAt, exitGraceMs, env } = spoken
   return {
     parseLine,
     terminalEvent,
@@ -48,6 +48,7 @@ function languageOf(spoken: Profile): Partial<Profile> {
     env,
     ...(stderrFailures ? { stderrFailures } : {}),
     ...(exitCodes ? { exitCodes } : {}),
+    ...(resetsAt ? { resetsAt } : {}),
   }
 }
 

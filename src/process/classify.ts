@@ -5,6 +5,7 @@ import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
 import type { ProcessEnd } from './agent-process.ts'
 import type { Reading } from './output-reader.ts'
 import type { Profile, ToldError } from './profile.ts'
+import type { RunReport } from './report.ts'
 
 const MAX_DETAIL_BYTES = 4096
 /** Of which the sentence takes this much at most; the rest is for the end of what it printed. */
@@ -25,6 +26,7 @@ export function classify(
   end: ProcessEnd,
   reading: Reading,
   limits: { wallMs: number; stallMs: number; outputBytes: number },
+  now: number = Date.now(),
 ): Outcome {
   if (end.kind === 'not-started') return notStarted(profile, end)
   const facts = factsOf(end, reading)
@@ -34,7 +36,7 @@ export function classify(
     // A CLI without events may say on stdout what went wrong.
     detail: detailOf(sentence, reading.stderr.trim() || reading.plain.text.trim()),
     facts,
-    ...(reading.report.resetsAt === null ? {} : { resetsAt: reading.report.resetsAt }),
+    ...resetOf(profile, reading.report, now),
   })
   switch (end.endedBy) {
     case 'timeout':
@@ -63,6 +65,16 @@ export function classify(
     case null:
       return judge(profile, end, reading, facts, failed)
   }
+}
+
+/** When the limit is over: what the CLI's events say of it, else what its error message does. */
+function resetOf(profile: Profile, report: RunReport, now: number): { resetsAt?: number } {
+  if (report.resetsAt !== null) return { resetsAt: report.resetsAt }
+  const message = report.fatal?.message ?? report.retrying?.message
+  // The CLI tells the time of the place where it thinks that it is.
+  const timeZone = profile.env.set.TZ ?? new Intl.DateTimeFormat().resolvedOptions().timeZone
+  const resetsAt = message === undefined ? undefined : profile.resetsAt?.(message, { now, timeZone })
+  return resetsAt === undefined ? {} : { resetsAt }
 }
 
 function judge(

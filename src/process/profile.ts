@@ -85,6 +85,11 @@ export interface Profile {
   /** True: a run without an `end` event did not finish. */
   readonly terminalEvent: boolean
   readonly failures: readonly FailureRule[]
+  /** When the limit is over that an error message tells of, in milliseconds since 1970; for quota and rate-limit. */
+  readonly resetsAt?: (
+    message: string,
+    moment: { readonly now: number; readonly timeZone: string },
+  ) => number | undefined
   /** What exit codes mean where no event says why the run failed. */
   readonly exitCodes?: Readonly<Record<number, ToldReason>>
   /** Only for a run that failed without a terminal event, and without an exit code that tells; anything else on stderr is talk. */

@@ -178,6 +178,25 @@ describe('a run that ended by itself', () => {
   })
 })
 
+describe('the end of a limit', () => {
+  const telling: Profile = {
+    ...PROFILE,
+    env: { pass: [], set: { TZ: 'Asia/Tokyo' } },
+    resetsAt: (message, { now, timeZone }) => (timeZone === 'Asia/Tokyo' ? now + message.length : undefined),
+  }
+  const ended = (report: Partial<RunReport>, profile = telling) =>
+    classify(profile, exit({ exitCode: 1 }), read(report), LIMITS, 1000)
+
+  it.each<[string, Partial<RunReport>, number | undefined]>([
+    ['is told by an event', { fatal: { message: 'quota' }, resetsAt: 7 }, 7],
+    ['is told by the message, in the zone of the CLI', { fatal: { message: 'quota' } }, 1005],
+    ['is not told by nothing', {}, undefined],
+  ])('%s', (_, report, resetsAt) => {
+    const told = ended(report)
+    expect('resetsAt' in told ? told.resetsAt : undefined).toBe(resetsAt)
+  })
+})
+
 describe('a run that was silent', () => {
   it.each([
     ['for which it tried again', 'Quota', 'quota'],
