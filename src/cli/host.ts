@@ -270,9 +270,16 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
         run: runner.run,
         logPath: runner.logPath,
         spool: new Spool({ root: join(place.root, '.tt', 'spool'), agentId: lease.agentId, emit }),
-        report: async (taskId, result) => {
+        report: async (taskId, result, signal) => {
           const redisUrl = plainUrl(seat.town.server.address)
-          const failure = await completeWithTt({ townRoot: place.root, redisUrl, env, taskId, result })
+          const failure = await completeWithTt({
+            townRoot: place.root,
+            redisUrl,
+            env,
+            taskId,
+            result,
+            signal,
+          })
           // `tt` may say with which URL it tried.
           return failure === null ? null : redactor.text(failure)
         },
