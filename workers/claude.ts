@@ -11,6 +11,7 @@ import {
   readFields,
   textIn,
 } from './json-line.ts'
+import { type Moment, timeAt } from './reset-time.ts'
 
 /** Anthropic Claude Code, run with `claude --print`. */
 export const claude: Profile = {
@@ -57,14 +58,26 @@ export const claude: Profile = {
     { reason: 'quota', match: /^You['’]ve hit your .*limit|^Credit balance is too low|Usage limit reached/ },
     { reason: 'rate-limit', match: ({ status }) => status === 429 },
     { reason: 'overloaded', match: ({ status }) => status !== undefined && status >= 500 },
-    { reason: 'overloaded', match: withCode('connection_failed') },
+    { reason: 'unreachable', match: withCode('connection_failed') },
+    {
+      reason: 'unreachable',
+      match: /^API Error: (Connection (error|refused)|Unable to connect|fetch failed)/,
+    },
   ],
   stderrFailures: [
     { reason: 'session-lost', match: /^No conversation found with session ID/m },
     { reason: 'permission-denied', match: /^--dangerously-skip-permissions cannot be used with root/m },
   ],
+  resetsAt: claudeReset,
   // It is known to stay after its result, waiting for its background work.
   exitGraceMs: 30_000,
+}
+
+/** "… resets 10:26pm (UTC)", or in seconds since 1970 after a bar; its events tell it better, where it prints them. */
+function claudeReset(message: string, moment: Moment): number | undefined {
+  const seconds = /limit reached\|(\d{10})\b/.exec(message)?.[1]
+  if (seconds !== undefined) return Number(seconds) * 1000
+  return timeAt(/\bresets (?:at )?(.+)/.exec(message)?.[1] ?? '', moment)
 }
 
 function withCode(...codes: readonly string[]): (error: ToldError) => boolean {
@@ -99,7 +112,9 @@ function systemEvents(event: Fields): AgentEvent[] {
     case 'api_retry': {
       const { attempt, max_retries, retry_delay_ms, error_status, error } = event
       const why = [error_status, error].filter((part) => part !== null && part !== undefined).join(' ')
-      return [{ type: 'notice', text: `Retry ${attempt}/${max_retries} in ${retry_delay_ms} ms (${why})` }]
+      const told = { message: why, ...present({ status: numberIn(event, 'error_status') }) }
+      const text = `Retry ${attempt}/${max_retries} in ${retry_delay_ms} ms (${why})`
+      return [{ type: 'notice', text, error: told }]
     }
     case 'permission_denied':
       return [{ type: 'notice', text: textIn(event, 'message') ?? 'a tool was denied' }]
@@ -143,15 +158,20 @@ function toolResults(event: Fields): AgentEvent[] {
     }))
 }
 
-/** Told at every run of a subscriber; of interest once it refuses. */
+/** Told at every run of a subscriber. Only a refusal parks: a warning says when the allowance begins anew, not that it is used up. */
 function rateLimit(info: Fields | null): AgentEvent[] {
   const status = textIn(info, 'status')
-  if (status === undefined || status === 'allowed') return []
+  if (status === undefined) return []
   // Seconds since 1970.
-  const resetsAt = numberIn(info, 'resetsAt')
-  const until = resetsAt === undefined ? '' : ` until ${new Date(resetsAt * 1000).toISOString()}`
-  const text = `${textIn(info, 'rateLimitType') ?? 'usage'} limit: ${status}${until}`
-  return [{ type: 'notice', text, ...(resetsAt === undefined ? {} : { resetsAt: resetsAt * 1000 }) }]
+  const seconds = numberIn(info, 'resetsAt')
+  const resetsAt = seconds === undefined ? null : seconds * 1000
+  const limit: AgentEvent = { type: 'limit', resetsAt: status === 'rejected' ? resetsAt : null }
+  if (status === 'allowed') return [limit]
+  const until = resetsAt === null ? '' : ` until ${new Date(resetsAt).toISOString()}`
+  return [
+    { type: 'notice', text: `${textIn(info, 'rateLimitType') ?? 'usage'} limit: ${status}${until}` },
+    limit,
+  ]
 }
 
 function resultEvents(event: Fields): AgentEvent[] {

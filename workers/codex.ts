@@ -11,6 +11,7 @@ import {
   readFields,
   textIn,
 } from './json-line.ts'
+import { type Moment, timeAfter, timeAt } from './reset-time.ts'
 
 /** OpenAI Codex, run with `codex exec`. It has no final statement: its last message is its answer. */
 export const codex: Profile = {
@@ -50,14 +51,28 @@ export const codex: Profile = {
     { reason: 'rate-limit', match: /^exceeded retry limit, last status: 429\b|^rate limit exceeded\b/i },
     { reason: 'overloaded', match: /currently experiencing high demand|^Selected model is at capacity/ },
     { reason: 'overloaded', match: /^(unexpected status|exceeded retry limit, last status:) 5\d\d\b/ },
-    { reason: 'overloaded', match: /^(stream disconnected|Connection failed|error sending request)\b/ },
+    // It never got through to the server; one that broke off in the middle is there.
+    { reason: 'unreachable', match: /^(Connection failed|error sending request)\b/ },
+    {
+      reason: 'unreachable',
+      match:
+        /^stream disconnected before completion: (error sending request|failed to lookup address|.*(dns error|tcp connect error|[Cc]onnection refused|unreachable|No route to host))/,
+    },
+    { reason: 'overloaded', match: /^stream disconnected\b/ },
   ],
   stderrFailures: [
     { reason: 'session-lost', match: /^Error: .*no rollout found for thread id/m },
     { reason: 'context-too-long', match: /^Error: .*Input exceeds the maximum length/m },
   ],
+  resetsAt: codexReset,
   // At its exit it delivers analytics, which takes 5 s without a network.
   exitGraceMs: 15_000,
+}
+
+/** "… try again at 10:26 PM.", "… try again in 11s.": the clock is that of its own machine. */
+function codexReset(message: string, moment: Moment): number | undefined {
+  const { how, when = '' } = /\b[Tt]ry again (?<how>at|in) (?<when>.+)/.exec(message)?.groups ?? {}
+  return how === 'in' ? timeAfter(when, moment) : timeAt(when, moment)
 }
 
 /** Reads one line of `codex exec --json`. */
@@ -82,12 +97,17 @@ export function parseCodexLine(line: string): readonly AgentEvent[] {
         { type: 'end', ok: false },
       ]
     }
-    // "Reconnecting... 1/5 (…)", and the message that turn.failed repeats.
     case 'error':
-      return [{ type: 'notice', text: textIn(event, 'message') ?? '' }]
+      return [noticeOf(textIn(event, 'message') ?? '')]
     default:
       return []
   }
+}
+
+/** "Reconnecting... 1/5 (why)", or the message that turn.failed repeats. */
+function noticeOf(text: string): AgentEvent {
+  const message = /^Reconnecting\.\.\..*?\((.+)\)$/s.exec(text)?.[1]
+  return { type: 'notice', text, ...(message === undefined ? {} : { error: { message } }) }
 }
 
 function sessionOf(event: Fields): AgentEvent[] {

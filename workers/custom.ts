@@ -39,7 +39,7 @@ export function customProfile(cli: CustomCli, builtIn: readonly Profile[]): Prof
 
 /** What belongs to the form of the output and not to the program. */
 function languageOf(spoken: Profile): Partial<Profile> {
-  const { parseLine, terminalEvent, failures, stderrFailures, exitGraceMs, env } = spoken
+  const { parseLine, terminalEvent, failures, stderrFailures, exitCodes, resetsAt, exitGraceMs, env } = spoken
   return {
     parseLine,
     terminalEvent,
@@ -47,6 +47,8 @@ function languageOf(spoken: Profile): Partial<Profile> {
     exitGraceMs,
     env,
     ...(stderrFailures ? { stderrFailures } : {}),
+    ...(exitCodes ? { exitCodes } : {}),
+    ...(resetsAt ? { resetsAt } : {}),
   }
 }
 
@@ -57,6 +59,7 @@ function additions(cli: CustomCli, base: Profile): Partial<Profile> {
     ...(cli.prompt
       ? { prompt: { via: cli.prompt, ...(cli.promptFlag ? { flag: cli.promptFlag } : {}) } }
       : {}),
+    ...(cli.exitCodes ? { exitCodes: { ...base.exitCodes, ...cli.exitCodes } } : {}),
     ...(cli.versionArgs ? { version: { args: cli.versionArgs, tested: base.version?.tested ?? [] } } : {}),
     ...(cli.workdir ? { workdir: cli.workdir } : {}),
     ...(cli.timeoutMs ? { timeoutMs: cli.timeoutMs } : {}),

@@ -332,9 +332,16 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
           emit,
           isAway: () => lease.redis.status !== 'ready',
         }),
-        report: async (taskId, result) => {
+        report: async (taskId, result, signal) => {
           const redisUrl = plainUrl(seat.town.server.address)
-          const failure = await completeWithTt({ townRoot: place.root, redisUrl, env, taskId, result })
+          const failure = await completeWithTt({
+            townRoot: place.root,
+            redisUrl,
+            env,
+            taskId,
+            result,
+            signal,
+          })
           // `tt` may say with which URL it tried.
           return failure === null ? null : redactor.text(failure)
         },

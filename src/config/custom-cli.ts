@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { TOLD_REASONS, type ToldReason } from '../domain/outcome.ts'
 import { type Command, commandSchema, SCRIPT_REMEDY, shellSyntaxIn } from './command-line.ts'
 import { brokenKey, type KeyProblem, shown, unknownKey } from './problem.ts'
 import { LONGEST_MS, passedNames, text } from './schemas.ts'
@@ -27,6 +28,8 @@ export interface CustomCli {
   readonly versionArgs?: readonly string[] | undefined
   /** Names of environment variables that this CLI gets besides those that every CLI gets. */
   readonly passEnv: readonly string[]
+  /** What its exit codes mean. */
+  readonly exitCodes?: Readonly<Record<number, ToldReason>> | undefined
 }
 
 const ID = /^[A-Za-z0-9._-]{1,64}$/
@@ -34,6 +37,9 @@ const LONGEST_SECONDS = LONGEST_MS / 1000
 const SECONDS_RULE = `a number of seconds above 0, at most ${LONGEST_SECONDS} (24 days)`
 const TEXTS_RULE = 'a list of texts'
 const ENV_RULE = 'a table of texts'
+const CODE_RULE = 'an exit code, 1 to 255'
+const REASON_RULE = `one of ${TOLD_REASONS.join(', ')}`
+const EXIT_CODES_RULE = 'a table of exit codes and what they mean, such as { 77 = "auth" }'
 
 const argument = z.string(TEXTS_RULE).refine((value) => !value.includes('\0'), 'texts without NUL characters')
 
@@ -61,6 +67,13 @@ const tableSchema = z.strictObject(
       .refine((value) => value > 0 && value <= LONGEST_SECONDS, SECONDS_RULE)
       .optional(),
     pass_env: passedNames.optional(),
+    exit_codes: z
+      .record(
+        z.string().regex(/^([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])$/, CODE_RULE),
+        z.enum(TOLD_REASONS, REASON_RULE),
+        EXIT_CODES_RULE,
+      )
+      .optional(),
     version_args: z.array(argument, TEXTS_RULE).min(1, 'a list of texts, not empty').optional(),
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'a table' : undefined) },
@@ -108,6 +121,7 @@ function toCustomCli(id: string, table: Table): CustomCli {
     output: table.output,
     timeoutMs: table.timeout_secs === undefined ? undefined : Math.round(table.timeout_secs * 1000),
     versionArgs: table.version_args,
+    exitCodes: table.exit_codes,
     passEnv: table.pass_env ?? [],
   }
 }

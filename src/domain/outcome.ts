@@ -14,6 +14,7 @@ export const REASONS = [
   'quota',
   'rate-limit',
   'overloaded',
+  'unreachable',
   'context-too-long',
   'session-lost',
   'permission-denied',
@@ -23,6 +24,22 @@ export const REASONS = [
   'shutdown',
 ] as const
 export type Reason = (typeof REASONS)[number]
+
+/** The reasons that a CLI itself gives, in what it says or by its exit code. */
+export const TOLD_REASONS = [
+  'auth',
+  'quota',
+  'rate-limit',
+  'overloaded',
+  'unreachable',
+  'context-too-long',
+  'session-lost',
+  'permission-denied',
+  'not-installed',
+  'config',
+  'bad-task',
+] as const satisfies readonly Reason[]
+export type ToldReason = (typeof TOLD_REASONS)[number]
 
 /** Tokens and money of one run; a field is absent when the CLI does not tell. */
 export interface Usage {

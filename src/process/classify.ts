@@ -1,10 +1,11 @@
 import { formatDuration } from '../base/duration.ts'
 import { formatSize } from '../base/size.ts'
-import { cutBytes, endBytes } from '../base/text.ts'
+import { cutBytes, endBytes, oneLine } from '../base/text.ts'
 import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
 import type { ProcessEnd } from './agent-process.ts'
 import type { Reading } from './output-reader.ts'
 import type { Profile, ToldError } from './profile.ts'
+import type { RunReport } from './report.ts'
 
 const MAX_DETAIL_BYTES = 4096
 /** Of which the sentence takes this much at most; the rest is for the end of what it printed. */
@@ -17,14 +18,15 @@ export const PROMPT_REMEDY =
 type Exited = Extract<ProcessEnd, { kind: 'exited' }>
 
 /**
- * Says how a run ended. What we did to it counts first, then what the CLI said of itself in its events, then the exit. Exit 0
- * alone is no success: there must be an answer and, where the CLI tells the end of its turn, that end.
+ * Says how a run ended. What we did to it counts first, then what the CLI said of itself in its events, then its exit code, then what it wrote
+ * to stderr. Exit 0 alone is no success: there must be an answer and, where the CLI tells the end of its turn, that end.
  */
 export function classify(
   profile: Profile,
   end: ProcessEnd,
   reading: Reading,
   limits: { wallMs: number; stallMs: number; outputBytes: number },
+  now: number = Date.now(),
 ): Outcome {
   if (end.kind === 'not-started') return notStarted(profile, end)
   const facts = factsOf(end, reading)
@@ -34,16 +36,21 @@ export function classify(
     // A CLI without events may say on stdout what went wrong.
     detail: detailOf(sentence, reading.stderr.trim() || reading.plain.text.trim()),
     facts,
-    ...(reading.report.resetsAt === null ? {} : { resetsAt: reading.report.resetsAt }),
+    ...resetOf(profile, reading.report, now),
   })
   switch (end.endedBy) {
     case 'timeout':
       return failed('timeout', `The run took longer than ${formatDuration(limits.wallMs)} and was ended`)
-    case 'stalled':
+    case 'stalled': {
+      const { retrying } = reading.report
+      const silent = `The run was silent for longer than ${formatDuration(limits.stallMs)} and was ended`
+      if (retrying === null) return failed('stalled', silent)
+      // It waits for what another run would wait for as well.
       return failed(
-        'stalled',
-        `The run was silent for longer than ${formatDuration(limits.stallMs)} and was ended`,
+        reasonOf(profile, retrying) ?? 'stalled',
+        `${silent}; it tried again after: ${retrying.message}`,
       )
+    }
     case 'output-limit':
       return failed(
         'output-limit',
@@ -60,6 +67,16 @@ export function classify(
   }
 }
 
+/** When the limit is over: what the CLI's events say of it, else what its error message does. */
+function resetOf(profile: Profile, report: RunReport, now: number): { resetsAt?: number } {
+  if (report.resetsAt !== null) return { resetsAt: report.resetsAt }
+  const message = report.fatal?.message ?? report.retrying?.message
+  // The CLI tells the time of the place where it thinks that it is.
+  const timeZone = profile.env.set.TZ ?? new Intl.DateTimeFormat().resolvedOptions().timeZone
+  const resetsAt = message === undefined ? undefined : profile.resetsAt?.(message, { now, timeZone })
+  return resetsAt === undefined ? {} : { resetsAt }
+}
+
 function judge(
   profile: Profile,
   end: Exited,
@@ -68,13 +85,15 @@ function judge(
   failed: (reason: Reason, sentence: string) => Outcome,
 ): Outcome {
   const { report, plain } = reading
-  if (report.fatal) return failed(reasonOf(profile, report.fatal), report.fatal.message)
   // What we sent to one that lingers says nothing of its run.
   const exit = end.endedBy === 'lingering' ? { signal: null, exitCode: 0 } : end
+  const meant = exit.exitCode === null ? undefined : profile.exitCodes?.[exit.exitCode]
+  if (report.fatal) return failed(reasonOf(profile, report.fatal) ?? meant ?? 'exit', report.fatal.message)
   if (exit.signal !== null || exit.exitCode !== 0) {
+    if (meant === undefined && isWithoutProgram(exit, reading)) return withoutProgram(profile, exit, reading)
     const reason = exit.signal === null ? 'exit' : 'crashed'
     const how = exit.signal === null ? `exited with ${exit.exitCode}` : `was ended by ${exit.signal}`
-    return failed(stderrReason(profile, reading) ?? reason, `${profile.id} ${how}`)
+    return failed(meant ?? stderrReason(profile, reading) ?? reason, `${profile.id} ${how}`)
   }
   if (report.ended?.ok === false) return failed('exit', `${profile.id} said that its turn failed`)
   if (profile.terminalEvent && report.ended === null) {
@@ -120,11 +139,28 @@ function notStarted(profile: Profile, end: Extract<ProcessEnd, { kind: 'not-star
   }
 }
 
-function reasonOf(profile: Profile, error: ToldError): Reason {
-  const rule = profile.failures.find(({ match }) =>
+/** What env and every shell say of a program that is not there (127) or cannot be executed (126). Whoever said something did run. */
+function isWithoutProgram({ exitCode }: { readonly exitCode: number | null }, { mute }: Reading): boolean {
+  return mute && (exitCode === 126 || exitCode === 127)
+}
+
+/** It began with a program that is there, `#!/usr/bin/env node` say, and ended at one that is not. */
+function withoutProgram(
+  profile: Profile,
+  { exitCode }: { readonly exitCode: number | null },
+  { stderr }: Reading,
+): Outcome {
+  const said = oneLine(stderr.trim().split('\n').at(-1) ?? '', MAX_SENTENCE_BYTES / 4)
+  const why = said === '' ? 'a program that it needs cannot be started' : said
+  const remedy = `start the worker with a PATH in which ${profile.command.program} runs, or install it anew: ${profile.install}`
+  const detail = `${profile.id} exited with ${exitCode} and did nothing: ${why}; ${remedy}`
+  return { kind: 'held', reason: 'not-installed', detail }
+}
+
+function reasonOf(profile: Profile, error: ToldError): Reason | undefined {
+  return profile.failures.find(({ match }) =>
     match instanceof RegExp ? match.test(error.message) : match(error),
-  )
-  return rule?.reason ?? 'exit'
+  )?.reason
 }
 
 function factsOf(end: Exited, { report }: Reading): RunFacts {

@@ -16,6 +16,8 @@ export interface Reading {
   readonly stderr: string
   /** How many lines were too long to be read as events. */
   readonly unreadLines: number
+  /** Nothing at all came on stdout. */
+  readonly mute: boolean
 }
 
 /** Turns the output of a run into events, into readable lines, and into what is known at its end. */
@@ -31,6 +33,7 @@ export class OutputReader {
   readonly #stderrTail = new StderrTail()
   #report: RunReport = EMPTY_REPORT
   #unreadLines = 0
+  #mute = true
   /** Whether what was taken shows that the work goes on. */
   #lives = false
 
@@ -53,6 +56,7 @@ export class OutputReader {
   }
 
   push(stream: 'stdout' | 'stderr', chunk: Uint8Array): void {
+    if (stream === 'stdout' && chunk.length > 0) this.#mute = false
     this.#lives = this.#profile.parseLine === null
     const lines = (stream === 'stdout' ? this.#stdout : this.#stderr).push(chunk)
     for (const line of lines) this.#take(stream, line)
@@ -65,8 +69,8 @@ export class OutputReader {
     for (const line of this.#stdout.end()) this.#take('stdout', line)
     for (const line of this.#stderr.end()) this.#take('stderr', line)
     const { text, cut } = this.#plain
-    const stderr = this.#stderrTail.text
-    return { report: this.#report, plain: { text, cut }, stderr, unreadLines: this.#unreadLines }
+    const told = { report: this.#report, unreadLines: this.#unreadLines, mute: this.#mute }
+    return { ...told, plain: { text, cut }, stderr: this.#stderrTail.text }
   }
 
   #take(stream: 'stdout' | 'stderr', line: Line): void {
@@ -97,7 +101,8 @@ export class OutputReader {
 
   #takeEvents(events: readonly AgentEvent[]): void {
     // A CLI that cannot reach its model says so for ever; only what is no notice shows that the work goes on.
-    if (events.length === 0 || events.some(({ type }) => type !== 'notice')) this.#lives = true
+    if (events.length === 0 || !events.every(({ type }) => type === 'notice' || type === 'limit'))
+      this.#lives = true
     for (const event of events) this.#takeEvent(event)
   }
 
@@ -159,6 +164,7 @@ export function renderEvent(event: AgentEvent): string | null {
       return `· ${oneLine(event.text, 500)}`
     // What is new in a final answer is shown by the reader; usage and end are told in the record.
     case 'final':
+    case 'limit':
     case 'usage':
     case 'end':
       return null

@@ -3,10 +3,9 @@ import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { formatDuration } from '../base/duration.ts'
 import { oneLine } from '../base/text.ts'
-import { newId } from '../domain/ids.ts'
-import { AgentProcess, type ProcessEnd } from './agent-process.ts'
-import type { Command } from './command.ts'
-import { childEnvironment, TASK_VARIABLE } from './environment.ts'
+import type { ProcessEnd } from './agent-process.ts'
+import { askProgram, type Question } from './ask.ts'
+import { childEnvironment } from './environment.ts'
 import type { LoginCheck, Profile } from './profile.ts'
 import { findProgram } from './which.ts'
 
@@ -108,39 +107,13 @@ async function asker(profile: Profile, options: ProbeOptions): Promise<Asker | n
   const env = environmentOf(profile, options)
   const path = await findProgram(profile.command.program, { path: env.PATH, cwd })
   if (path === null) return null
-  const answer = (args: readonly string[]) => askOnce({ program: path, args }, { cwd, env, signal })
+  const answer = (args: readonly string[]) => askOnce({ program: path, args, cwd, env, signal })
   return { path, env, answer }
 }
 
-/** Asks one question. Some CLIs start helpers that hold the output open; what comes of a question is ended like a run. */
-async function askOnce(
-  question: Pick<Command, 'program' | 'args'>,
-  {
-    cwd,
-    env,
-    signal,
-  }: { cwd: string; env: Readonly<Record<string, string>>; signal: AbortSignal | undefined },
-): Promise<Answer> {
-  const chunks: Uint8Array[] = []
-  let room = MAX_OUTPUT
-  const taskId = newId()
-  const child = new AgentProcess({
-    command: { ...question, stdin: null, promptFile: null },
-    cwd,
-    env: { ...env, [TASK_VARIABLE]: taskId },
-    taskId,
-    limits: { wallMs: LIMIT_MS, stallMs: 0, killGraceMs: 500, exitGraceMs: 0 },
-    onOutput(_, chunk) {
-      if (room > 0) chunks.push(chunk.subarray(0, room))
-      room -= chunk.length
-    },
-  })
-  const stop = () => child.end('cancelled')
-  if (signal?.aborted) stop()
-  signal?.addEventListener('abort', stop, { once: true })
-  const end = await child.result
-  signal?.removeEventListener('abort', stop)
-  const output = Buffer.concat(chunks).toString('utf8').trim()
+/** Asks one question. Some CLIs start helpers that hold the output open. */
+async function askOnce(question: Omit<Question, 'limitMs' | 'maxOutput'>): Promise<Answer> {
+  const { end, output } = await askProgram({ ...question, limitMs: LIMIT_MS, maxOutput: MAX_OUTPUT })
   const message = troubleOf(end)
   const exitCode = end.kind === 'exited' && end.endedBy === null ? end.exitCode : null
   const words = message === null ? '' : `${[question.program, ...question.args].join(' ')} ${message}`
@@ -159,7 +132,7 @@ function environmentOf(
   { env: { pass, set } }: Profile,
   { env, passEnv = [] }: ProbeOptions,
 ): Record<string, string> {
-  const task = { agentId: '', agentName: '', taskId: '', runId: newId(), town: '' }
+  const task = { agentId: '', agentName: '', taskId: '', runId: '', town: '' }
   const child = childEnvironment(env, { pass: [...pass, ...passEnv], set, task })
   return Object.fromEntries(Object.entries(child).filter(([, value]) => value !== ''))
 }

@@ -1,4 +1,4 @@
-import type { Usage } from '../domain/outcome.ts'
+import type { ToldReason, Usage } from '../domain/outcome.ts'
 
 /** What a run tells while it goes on; made from one line of a CLI's output by its profile's parser. */
 export type AgentEvent =
@@ -16,10 +16,11 @@ export type AgentEvent =
   /** Retries and warnings: shown, never judged, and no sign of life: a CLI without a network retries for ever. */
   | {
       readonly type: 'notice'
-      readonly text: string
-      /** When the limit that it tells of is over, in milliseconds since 1970. */
-      readonly resetsAt?: number
+      readonly text: string /** After which it tries again. */
+      readonly error?: ToldError
     }
+  /** When the limit that refuses the run is over, in milliseconds since 1970; null: none refuses it any more. */
+  | { readonly type: 'limit'; readonly resetsAt: number | null }
   /** The terminal event: the turn is over. */
   | { readonly type: 'end'; readonly ok: boolean }
 
@@ -32,25 +33,15 @@ export interface ToldError {
   readonly code?: string
 }
 
-/** Why a CLI itself says that it failed. */
-export type FailureReason =
-  | 'auth'
-  | 'quota'
-  | 'rate-limit'
-  | 'overloaded'
-  | 'context-too-long'
-  | 'session-lost'
-  | 'permission-denied'
-
 /** One row of a profile's table of failures, tried in order on fatal `error` events only. */
 interface FailureRule {
-  readonly reason: FailureReason
+  readonly reason: ToldReason
   readonly match: RegExp | ((error: ToldError) => boolean)
 }
 
 /** The same for a CLI that gave up before it printed events: tried on what it wrote to stderr. */
 interface StderrRule {
-  readonly reason: FailureReason
+  readonly reason: ToldReason
   readonly match: RegExp
 }
 
@@ -94,7 +85,14 @@ export interface Profile {
   /** True: a run without an `end` event did not finish. */
   readonly terminalEvent: boolean
   readonly failures: readonly FailureRule[]
-  /** Only for a run that failed without a terminal event; anything else on stderr is talk. */
+  /** When the limit is over that an error message tells of, in milliseconds since 1970; for quota and rate-limit. */
+  readonly resetsAt?: (
+    message: string,
+    moment: { readonly now: number; readonly timeZone: string },
+  ) => number | undefined
+  /** What exit codes mean where no event says why the run failed. */
+  readonly exitCodes?: Readonly<Record<number, ToldReason>>
+  /** Only for a run that failed without a terminal event, and without an exit code that tells; anything else on stderr is talk. */
   readonly stderrFailures?: readonly StderrRule[]
   /** How long the process may take to exit after its terminal event, in milliseconds. */
   readonly exitGraceMs: number

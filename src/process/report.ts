@@ -15,7 +15,9 @@ export interface RunReport {
   readonly usage: Usage
   readonly toolCalls: number
   readonly fatal: ToldError | null
-  /** When the model server's limit is over, in milliseconds since 1970. */
+  /** The error after which it tries again, and has not got any further since. */
+  readonly retrying: ToldError | null
+  /** When the limit is over that refuses the run, in milliseconds since 1970; null: none does. */
   readonly resetsAt: number | null
   /** What the terminal event said, null before it. */
   readonly ended: { readonly ok: boolean } | null
@@ -28,12 +30,16 @@ export const EMPTY_REPORT: RunReport = {
   usage: {},
   toolCalls: 0,
   fatal: null,
+  retrying: null,
   resetsAt: null,
   ended: null,
 }
 
 /** Adds one event. The last message, answer and usage count; the first fatal error does. */
-export function addEvent(report: RunReport, event: AgentEvent): RunReport {
+export function addEvent(before: RunReport, event: AgentEvent): RunReport {
+  if (event.type === 'notice') return event.error ? { ...before, retrying: event.error } : before
+  if (event.type === 'limit') return { ...before, resetsAt: event.resetsAt }
+  const report = before.retrying === null ? before : { ...before, retrying: null }
   switch (event.type) {
     case 'session':
       return { ...report, sessionId: event.id }
@@ -49,8 +55,6 @@ export function addEvent(report: RunReport, event: AgentEvent): RunReport {
       return event.fatal && report.fatal === null ? { ...report, fatal: event } : report
     case 'end':
       return { ...report, ended: { ok: event.ok } }
-    case 'notice':
-      return event.resetsAt === undefined ? report : { ...report, resetsAt: event.resetsAt }
     case 'tool-started':
       return report
   }

@@ -20,6 +20,7 @@ const CLASSES = {
   'not-installed': 'hold',
   config: 'hold',
   auth: 'hold',
+  unreachable: 'hold',
   quota: 'park',
   'rate-limit': 'park',
   'context-too-long': 'never',
@@ -62,6 +63,11 @@ export function retryVerdict(reason: Reason, rules: RetryRules, random?: () => n
 /** Whether it was the run that failed: not what is around the CLI, and not for what the task is. */
 export function failsByItself(reason: Reason): boolean {
   return CLASSES[reason] === 'again'
+}
+
+/** Whether it is a limit, which is over at some time, and not something that somebody has to mend. */
+export function isLimit(reason: Reason): boolean {
+  return CLASSES[reason] === 'park'
 }
 
 function isHoldReason(reason: Reason): reason is HoldReason {

@@ -20,6 +20,9 @@ export interface Spooled {
   readonly text: string
 }
 
+/** Does what Redis has no part in. */
+type Aside = <T>(what: () => Promise<T>) => Promise<T>
+
 /** Why a result is kept aside: its task is not this agent's any more, or nobody can read it, or Redis refuses it for good. */
 export type KeptWhy = 'gone' | 'ended' | 'elsewhere' | 'unreadable' | 'refused'
 
@@ -59,27 +62,42 @@ export class Spool {
     return this.#held > 0
   }
 
-  /** Does `write`. The result is put on disk when that takes longer than a second, fails or cannot be soon, and taken off when it is done. */
-  async during<T>(result: Spooled, write: () => Promise<T>): Promise<T> {
-    let held: Promise<boolean> | undefined
+  /**
+   * Does `write`. The result is put on disk when that takes longer than a second, fails or cannot be soon, and taken off when it is done. What `write` does
+   * beside Redis goes through `aside`: for that time it is put on disk without a word.
+   */
+  async during<T>(result: Spooled, write: (aside: Aside) => Promise<T>): Promise<T> {
+    let file: Promise<string | null> | undefined
     const hold = () => {
-      held ??= this.#hold(result)
-      return held
+      file ??= this.#hold(result)
+      return file
     }
-    const patience = new AbortController()
-    const late = sleep(this.#isAway() ? 0 : PATIENCE_MS, patience.signal).then((over) => over && hold())
+    const tell = once(async () => {
+      const path = await hold()
+      if (path !== null) this.#emit({ type: 'result-spooled', taskId: result.taskId, path })
+    })
+    let clock = patience(tell, this.#isAway() ? 0 : PATIENCE_MS)
+    const aside: Aside = async (what) => {
+      await clock.stop()
+      clock = patience(hold, PATIENCE_MS)
+      try {
+        return await what()
+      } finally {
+        await clock.stop()
+        clock = patience(tell, PATIENCE_MS)
+      }
+    }
     try {
-      const done = await write()
-      patience.abort()
-      await late
-      if (await held) await this.remove(result)
+      const done = await write(aside)
+      await clock.stop()
+      if (await file) await this.remove(result)
       return done
     } catch (error) {
-      await hold()
+      await tell()
       throw error
     } finally {
-      patience.abort()
-      if (await held) this.#held -= 1
+      await clock.stop()
+      if (await file) this.#held -= 1
     }
   }
 
@@ -137,7 +155,7 @@ export class Spool {
   }
 
   /** Never throws: a result that cannot be held costs a run when the worker dies as well, no more. */
-  async #hold(result: Spooled): Promise<boolean> {
+  async #hold(result: Spooled): Promise<string | null> {
     const path = join(this.#folder, nameOf(result))
     const half = `${path}.tmp`
     try {
@@ -148,11 +166,30 @@ export class Spool {
     } catch (error) {
       await rm(half, { force: true }).catch(() => undefined)
       this.#emit({ type: 'spool-failed', path, detail: messageOf(error) })
-      return false
+      return null
     }
     this.#held += 1
-    this.#emit({ type: 'result-spooled', taskId: result.taskId, path })
-    return true
+    return path
+  }
+}
+
+/** Waits for a second, then does what is to be done when it takes longer. */
+function patience(onLate: () => Promise<unknown>, ms: number): { stop(): Promise<unknown> } {
+  const over = new AbortController()
+  const late = sleep(ms, over.signal).then((isLate) => isLate && onLate())
+  return {
+    stop() {
+      over.abort()
+      return late
+    },
+  }
+}
+
+function once(what: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => {
+    done ??= what()
+    return done
   }
 }
 

@@ -2,7 +2,7 @@ import { formatDuration } from '../base/duration.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
-import { type HoldReason, type RetryRules, retryVerdict } from '../reliability/retry-policy.ts'
+import { type HoldReason, isLimit, type RetryRules, retryVerdict } from '../reliability/retry-policy.ts'
 
 /** What is written when a run is over. */
 export type Decision =
@@ -96,7 +96,7 @@ function decideFailed(
 ): Decision {
   const verdict = retryVerdict(reason, rules)
   if (verdict.kind === 'hold') {
-    const until = resetsAt === undefined ? {} : { until: resetsAt }
+    const until = resetsAt !== undefined && isLimit(reason) ? { until: resetsAt } : {}
     const session = facts.sessionId ? { sessionId: facts.sessionId } : {}
     const words = `${reason}: ${detail}`
     const hold = { kind: 'hold', reason: verdict.reason, detail: words, ...until, ...session } as const

@@ -5,7 +5,7 @@ import type { Lease } from '../store/lease.ts'
 import { getTask, type Settled, type Settlement, settleTask } from '../store/tasks.ts'
 import type { Decision } from './decide.ts'
 import { LOST_RUN, lostRunReply } from './lost-run.ts'
-import { endMissionTask } from './mission.ts'
+import { endMissionTask, type MissionTools } from './mission.ts'
 import { endReply, letterToConductor } from './reply.ts'
 import { routeMessage } from './route.ts'
 import { encodeUnsettled, type Unsettled } from './unsettled.ts'
@@ -24,8 +24,11 @@ export async function settle(
     ...{ startId, settleId, claimed, task, startedAt, attempt, notesUsed, end },
     ...(cliVersion ? { cliVersion } : {}),
   })
-  const write = () => writeEnd(work, end, { settleId, tools })
-  return roundsOf(await tools.spool.during({ taskId: task.id, startId, text }, write))
+  const settled = await tools.spool.during({ taskId: task.id, startId, text }, (aside) => {
+    const report: MissionTools['report'] = (id, result) => aside(() => tools.mission.report(id, result))
+    return writeEnd(work, end, { settleId, tools: { ...tools, mission: { ...tools.mission, report } } })
+  })
+  return roundsOf(settled)
 }
 
 /** Settles a run that another process made. A task that is not this agent's to settle any more is left alone: `left`. */

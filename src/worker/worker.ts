@@ -60,7 +60,8 @@ export interface WorkerOptions {
     AttemptTools,
     'cli' | 'cliVersion' | 'delivery' | 'retries' | 'role' | 'roleInstructions' | 'run' | 'logPath' | 'spool'
   > & {
-    readonly report: MissionTools['report']
+    /** Reports the task of a mission; the signal ends that. */
+    readonly report: (taskId: Id, result: string, signal: AbortSignal) => Promise<string | null>
   }
 }
 
@@ -209,7 +210,10 @@ function attemptTools(options: WorkerOptions, lifecycle: Lifecycle, redis: Patie
   // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
   const write = redis.until(control.halting)
   const { report, ...attempt } = options.attempt
-  const mission = { report, read: (id: Id) => write(() => getTask(lease.redis, lease.town, id)) }
+  const mission: MissionTools = {
+    report: (id, result) => report(id, result, control.halting),
+    read: (id: Id) => write(() => getTask(lease.redis, lease.town, id)),
+  }
   return { ...attempt, mission, lease, lifecycle, control, emit, redact, write }
 }
 

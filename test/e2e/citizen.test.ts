@@ -6,6 +6,7 @@ import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { decodeMessage, encodeMessage, type Message, newMessage } from '../../src/domain/message.ts'
 import { findProgram } from '../../src/process/which.ts'
 import { assignTask, cancelTask, getTask } from '../../src/store/tasks.ts'
+import { isAlive } from '../rig/census.ts'
 import { processLives, type TestTown, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
@@ -471,6 +472,30 @@ describe('the task of a mission', () => {
     expect(JSON.stringify(letter)).toMatch(/tt is not in PATH.*made it/)
     expect(await agentOf(town)).toMatchObject({ state: 'idle' })
     expect(await (await town.redis()).exists(town.keys.agent((await agentOf(town)).id).inFlight)).toBe(0)
+  })
+
+  it('does not hold up the end of a worker with a tt that hangs, which goes with it', async () => {
+    const bin = await pathWithoutTt()
+    const sign = join(bin, 'pid')
+    const hangs = `#!/bin/sh\ntrap '' TERM\necho $$ > '${sign}'\nwhile :; do /bin/sleep 0.05; done\n`
+    await writeFile(join(bin, 'tt'), hangs, { mode: 0o755 })
+    const { town, agents } = await scene({ env: { PATH: bin } })
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assignTagged(town, ['mission-task:work'])
+    const run = await agents.next()
+    await run.stdout('made it')
+    await run.exit(0)
+    const pid = await until(async () => Number(await readFile(sign, 'utf8').catch(() => '')), 'tt runs')
+    daemon.signal('SIGTERM')
+    await daemon.says(/draining/)
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit).toBe(143)
+    expect(isAlive(pid)).toBe(false)
+    expect(daemon.stderr()).not.toContain('Redis does not take')
+    expect(await getTask(await town.redis(), town.keys, id)).toMatchObject({ state: 'running' })
+    expect(JSON.stringify(await answersTo(town, SUPERVISOR_ID))).toMatch(
+      /it was ended, as the worker ends.*made it/,
+    )
   })
 
   it('is reported through tt, with the Redis of the worker', async () => {

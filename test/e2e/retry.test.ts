@@ -119,7 +119,7 @@ describe('a task whose run fails', () => {
 const CLAUDE = { ...retrying(), table: 'output = "claude"' }
 
 /** What claude prints when the model server refuses. */
-async function refuse(run: FakeRun, result: string, status: number, resetsAt?: number): Promise<void> {
+async function refuse(run: FakeRun, result: string, status: number | null, resetsAt?: number): Promise<void> {
   const lines = [
     ...(resetsAt === undefined
       ? []
@@ -188,6 +188,18 @@ describe('a login that is refused', () => {
     await daemon.says(/the surroundings are in order again/)
     expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
   })
+})
+
+it('burns no task while the model server cannot be reached', async () => {
+  const { town, agents } = await scene(CLAUDE)
+  const daemon = await town.worker('--cli', 'fake', '--max-attempts', '1')
+  const id = await assign(town, 'x')
+  for (let round = 0; round < 2; round += 1)
+    await refuse(await agents.next(), 'API Error: Connection error.', null)
+  await daemon.says(/working -> error \(unreachable\)/)
+  expect((await agentOf(town)).lastError).toMatch(/^unreachable: API Error: Connection error/)
+  await answer(await agents.next(), 'the network is back')
+  expect(await ended(town, id)).toMatchObject({ state: 'completed', attempts: 1 })
 })
 
 describe('a limit of the model server, at most once', () => {

@@ -330,20 +330,24 @@ describe('surroundings', () => {
     expect(await ended(town, id)).toMatchObject({ state: 'completed' })
   })
 
-  it('34: with a CLI whose interpreter is missing hold the task instead of burning it', async () => {
-    const { town } = await scene()
-    const bin = join(town.root, 'no-interpreter')
-    await writeFile(bin, '#!/no/such/interpreter\n', { mode: 0o755 })
-    await writeFile(
-      join(town.root, 'tinytown.toml'),
-      `name = "test"\n[agent_clis.broken]\ncommand = "${bin}"\n`,
-    )
-    const daemon = await town.worker('--cli', 'broken')
-    const id = await assign(town, 'x')
-    await daemon.says(/task given back/)
-    const task = await taskThat(town, id, ({ state }) => state === 'assigned', 'is queued again')
-    expect(task.attempts ?? 0).toBe(0)
-  })
+  it.each(['/no/such/interpreter', '/usr/bin/env no-such-interpreter'])(
+    '34: with a CLI whose interpreter is missing hold the task instead of burning it (%s)',
+    async (interpreter) => {
+      const { town } = await scene()
+      const bin = join(town.root, 'no-interpreter')
+      await writeFile(bin, `#!${interpreter}\n`, { mode: 0o755 })
+      await writeFile(
+        join(town.root, 'tinytown.toml'),
+        `name = "test"\n[agent_clis.broken]\ncommand = "${bin}"\n`,
+      )
+      const daemon = await town.worker('--cli', 'broken')
+      const id = await assign(town, 'x')
+      await daemon.says(/task given back/)
+      const task = await taskThat(town, id, ({ state }) => state === 'assigned', 'is queued again')
+      expect(task.attempts ?? 0).toBe(0)
+      expect(await agentOf(town)).toMatchObject({ state: 'error' })
+    },
+  )
 })
 
 describe('a CLI of tinytown.toml', () => {
@@ -375,6 +379,15 @@ describe('a CLI of tinytown.toml', () => {
     expect(await ended(made, await assign(made, 'x'))).toMatchObject({ cliVersion: '1.0.0' })
     await write(script('1.0.1'))
     expect(await ended(made, await assign(made, 'y'))).toMatchObject({ cliVersion: '1.0.1' })
+  })
+
+  it('says by its exit code why it failed', async () => {
+    const { made } = await town('exit_codes = { 77 = "auth", 78 = "bad-task" }', 'cat > /dev/null; exit 77')
+    const daemon = await made.worker('--cli', 'mine')
+    const id = await assign(made, 'x')
+    await daemon.says(/auth: mine exited with 77/)
+    const task = await taskThat(made, id, ({ state }) => state === 'assigned', 'is queued again')
+    expect(task.attempts ?? 0).toBe(0)
   })
 
   it('whose version never comes does not keep the worker from registering, nor the end of a cancelled task', async () => {

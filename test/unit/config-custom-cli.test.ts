@@ -21,6 +21,7 @@ describe('readCustomClis', () => {
           timeout_secs: 90.5,
           pass_env: ['A_KEY', 'B_KEY'],
           version_args: ['version'],
+          exit_codes: { 77: 'auth', 255: 'overloaded' },
         },
       },
       [],
@@ -39,6 +40,7 @@ describe('readCustomClis', () => {
       timeoutMs: 90_500,
       passEnv: ['A_KEY', 'B_KEY'],
       versionArgs: ['version'],
+      exitCodes: { 77: 'auth', 255: 'overloaded' },
     })
   })
 
@@ -114,6 +116,22 @@ describe('readCustomClis', () => {
     [
       { command: 'a', version_args: [] },
       'Expected agent_clis.mine.version_args to be a list of texts, not empty, got an empty list',
+    ],
+    [
+      { command: 'a', exit_codes: { 0: 'auth' } },
+      'Expected agent_clis.mine.exit_codes.0 to be an exit code, 1 to 255, got 0',
+    ],
+    [
+      { command: 'a', exit_codes: { 256: 'auth' } },
+      'Expected agent_clis.mine.exit_codes.256 to be an exit code, 1 to 255, got 256',
+    ],
+    [
+      { command: 'a', exit_codes: { 77: 'stalled' } },
+      'Expected agent_clis.mine.exit_codes.77 to be one of auth, quota, rate-limit, overloaded, unreachable, context-too-long, session-lost, permission-denied, not-installed, config, bad-task, got stalled',
+    ],
+    [
+      { command: 'a', exit_codes: 'auth' },
+      'Expected agent_clis.mine.exit_codes to be a table of exit codes and what they mean, such as { 77 = "auth" }, got auth',
     ],
     [
       { command: 'a', comand: 'b' },

@@ -24,6 +24,7 @@ const PROFILE: Profile = {
     { reason: 'rate-limit', match: /quota|slow down/i },
   ],
   stderrFailures: [{ reason: 'session-lost', match: /^No such session/m }],
+  exitCodes: { 44: 'config', 127: 'bad-task' },
   exitGraceMs: 1000,
 }
 const PLAIN: Profile = { ...PROFILE, parseLine: null, terminalEvent: false }
@@ -43,6 +44,7 @@ const read = (report: Partial<RunReport> = {}, more: Partial<Reading> = {}): Rea
   plain: { text: '', cut: false },
   stderr: '',
   unreadLines: 0,
+  mute: false,
   ...more,
 })
 const DONE = { final: 'The answer', ended: { ok: true } }
@@ -176,6 +178,76 @@ describe('a run that ended by itself', () => {
   })
 })
 
+describe('the end of a limit', () => {
+  const telling: Profile = {
+    ...PROFILE,
+    env: { pass: [], set: { TZ: 'Asia/Tokyo' } },
+    resetsAt: (message, { now, timeZone }) => (timeZone === 'Asia/Tokyo' ? now + message.length : undefined),
+  }
+  const ended = (report: Partial<RunReport>, profile = telling) =>
+    classify(profile, exit({ exitCode: 1 }), read(report), LIMITS, 1000)
+
+  it.each<[string, Partial<RunReport>, number | undefined]>([
+    ['is told by an event', { fatal: { message: 'quota' }, resetsAt: 7 }, 7],
+    ['is told by the message, in the zone of the CLI', { fatal: { message: 'quota' } }, 1005],
+    ['is not told by nothing', {}, undefined],
+  ])('%s', (_, report, resetsAt) => {
+    const told = ended(report)
+    expect('resetsAt' in told ? told.resetsAt : undefined).toBe(resetsAt)
+  })
+})
+
+describe('a run that was silent', () => {
+  it.each([
+    ['for which it tried again', 'Quota', 'quota'],
+    ['stalled, where nobody knows for what it waits', 'Odd.', 'stalled'],
+  ])('has the reason %s', (_, message, reason) => {
+    const silent = outcome(exit({ endedBy: 'stalled' }), read({ retrying: { message } }))
+    expect(silent).toMatchObject({ reason, detail: expect.stringMatching(`silent.*${message}`) })
+  })
+})
+
+describe('why a run failed', () => {
+  it.each<[string, Reading, string]>([
+    [
+      'its events, before all else',
+      read({ fatal: { message: 'quota' } }, { stderr: 'No such session' }),
+      'quota',
+    ],
+    ['its exit code where its events do not', read({ fatal: { message: 'Odd.' } }), 'config'],
+    ['its exit code before what it wrote to stderr', read({}, { stderr: 'No such session' }), 'config'],
+    ['its exit code after an answer', read(DONE), 'config'],
+  ])('is told by %s', (_, reading, reason) => {
+    expect(outcome(exit({ exitCode: 44 }), reading)).toMatchObject({ kind: 'failed', reason })
+  })
+
+  it('is not told by the exit of one that was ended by us after its turn', () => {
+    const end = exit({ endedBy: 'lingering', exitCode: 44 })
+    expect(outcome(end, read(DONE))).toMatchObject({ kind: 'completed' })
+  })
+})
+
+describe('a program that the CLI needs and that is not there', () => {
+  const stderr = "env: 'node': No such file or directory"
+  const found = { ...PROFILE, exitCodes: {} }
+
+  it.each([126, 127])('holds the task (%i), with what was said and where to look', (exitCode) => {
+    const held = outcome(exit({ exitCode }), read({}, { mute: true, stderr: `warning\n${stderr}\n` }), found)
+    expect(held).toMatchObject({ kind: 'held', reason: 'not-installed' })
+    expect(held).toMatchObject({
+      detail: expect.stringMatching(/exited with 12[67].*env: 'node': No such file.*PATH/),
+    })
+  })
+
+  it.each<[string, ProcessEnd, Reading, Profile]>([
+    ['said something', exit({ exitCode: 127 }), read({}, { stderr }), found],
+    ['exited with another code', exit({ exitCode: 125 }), read({}, { mute: true, stderr }), found],
+    ['means something else by it', exit({ exitCode: 127 }), read({}, { mute: true, stderr }), PROFILE],
+  ])('is not what is missing to one that %s', (_, end, reading, profile) => {
+    expect(outcome(end, reading, profile)).toMatchObject({ kind: 'failed' })
+  })
+})
+
 describe('how much is told', () => {
   it('says that a plain answer lost its beginning', () => {
     const reading = read({}, { plain: { text: 'the end', cut: true } })
@@ -251,12 +323,14 @@ it('always gives an outcome, whatever happened', () => {
       usage: fc.constant({}),
       toolCalls: fc.nat(),
       fatal: orNull(fc.record({ message: text })),
+      retrying: orNull(fc.record({ message: text })),
       resetsAt: orNull(fc.nat()),
       ended: orNull(fc.record({ ok: fc.boolean() })),
     }),
     plain: fc.record({ text, cut: fc.boolean() }),
     stderr: text,
     unreadLines: fc.nat(),
+    mute: fc.boolean(),
   })
   fc.assert(
     fc.property(ends, readings, fc.constantFrom(PROFILE, PLAIN), (end, reading, profile) => {

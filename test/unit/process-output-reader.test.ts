@@ -49,6 +49,7 @@ describe('a CLI with events', () => {
       toolCalls: 1,
       resetsAt: null,
       fatal: null,
+      retrying: null,
       ended: { ok: true },
     })
   })
@@ -94,6 +95,15 @@ describe('a CLI with events', () => {
     say({ type: 'final', text: 'done' })
     expect(reader.finish().report.final).toBe('done')
     expect(shown.join('\n')).toContain('cannot read it')
+  })
+
+  it.each([
+    ['stdout', false],
+    ['stderr', true],
+  ] as const)('knows whether anything came on stdout (%s)', (stream, mute) => {
+    const { reader } = readerOf(parseLine)
+    reader.push(stream, Buffer.from('no event'))
+    expect(reader.finish().mute).toBe(mute)
   })
 
   it('does not read a line of more than 4 Mi characters, says so, and goes on', () => {

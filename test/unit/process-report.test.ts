@@ -65,6 +65,31 @@ describe('a report', () => {
       ],
       { ended: { ok: true } },
     ],
+    ['the limit that refuses the run', [{ type: 'limit', resetsAt: 5 }], { resetsAt: 5 }],
+    [
+      'no limit that refuses no longer',
+      [
+        { type: 'limit', resetsAt: 5 },
+        { type: 'limit', resetsAt: null },
+      ],
+      { resetsAt: null },
+    ],
+    [
+      'after what it tries again',
+      [
+        { type: 'notice', text: 'again', error: { message: 'no network' } },
+        { type: 'notice', text: 'still waiting' },
+      ],
+      { retrying: { message: 'no network' } },
+    ],
+    [
+      'nothing of a try that got further',
+      [
+        { type: 'notice', text: 'again', error: { message: 'no network' } },
+        { type: 'message', text: 'one' },
+      ],
+      { lastMessage: 'one', retrying: null },
+    ],
     ['nothing of a notice', [{ type: 'notice', text: 'retrying' }], {}],
   ])('keeps %s', (_, events, expected) => {
     expect(fold(events)).toEqual({ ...EMPTY_REPORT, ...expected })

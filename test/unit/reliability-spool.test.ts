@@ -69,6 +69,28 @@ describe('a result that is not written within a second', () => {
     expect(await files(agentId)).toEqual([])
   })
 
+  it('lies on disk without a word while what takes its time is not Redis', async () => {
+    const reported = deferred<string>()
+    const done = spool.during(result(), async (aside) => await aside(() => reported.promise))
+    await until(() => spool.holds, 'the result is held')
+    reported.resolve('reported')
+    expect(await done).toBe('reported')
+    expect(await files(agentId)).toEqual([])
+    expect(events).toEqual([])
+  })
+
+  it('is told as soon as it is Redis that takes its time', async () => {
+    const written = deferred<string>()
+    const done = spool.during(result(), async (aside) => {
+      await aside(async () => undefined)
+      return await written.promise
+    })
+    await until(() => types().includes('result-spooled'), 'it is told')
+    written.resolve('written')
+    await done
+    expect(types()).toEqual(['result-spooled'])
+  })
+
   it('stays on disk when the write fails, at once', async () => {
     const kept = result()
     await expect(spool.during(kept, away)).rejects.toThrow('away')

@@ -78,7 +78,8 @@ describe('decide', () => {
   })
 
   const detail = `${'w'.repeat(300)}\nand more`
-  const HOLDS: readonly Reason[] = ['auth', 'quota', 'rate-limit', 'not-installed', 'config']
+  const HOLDS: readonly Reason[] = ['auth', 'unreachable', 'quota', 'rate-limit', 'not-installed', 'config']
+  const LIMITS: readonly Reason[] = ['quota', 'rate-limit']
   const NEVER: readonly Reason[] = [
     'context-too-long',
     'permission-denied',
@@ -137,7 +138,8 @@ describe('decide', () => {
       kind: 'hold',
       reason,
       detail: `${reason}: why`,
-      until: 5,
+      // What somebody has to mend has nothing to do with the end of a limit.
+      ...(LIMITS.includes(reason) ? { until: 5 } : {}),
       sessionId: 's',
     })
   })
@@ -152,13 +154,13 @@ describe('decide, at most once', () => {
     expect(end).toMatchObject({ kind: 'settle', state: 'failed', reason, result: 'because', bury: 'because' })
   })
 
-  it.each(['auth', 'quota', 'rate-limit', 'not-installed', 'config'] as const)(
+  it.each(['auth', 'unreachable', 'quota', 'rate-limit', 'not-installed', 'config'] as const)(
     'waits for the surroundings behind %s, too',
     (reason) => {
       const outcome = { kind: 'failed', reason, detail: 'because', facts, resetsAt: 5 } as const
       expect(decide(outcome, once)).toMatchObject({
         kind: 'fail-and-hold',
-        hold: { reason, detail: `${reason}: because`, until: 5 },
+        hold: { reason, detail: `${reason}: because` },
       })
     },
   )

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { claude, parseClaudeLine } from '../../workers/claude.ts'
-import { casesOf, type Reading, readCase } from './transcript.ts'
+import { casesOf, type Reading, readCase, reasonOf } from './transcript.ts'
 
 const CLI = 'claude-2.1.329'
 
@@ -55,7 +55,7 @@ const readings: Record<string, Reading> = {
   'no-model-server': {
     usage: [0, 0, 0, 0],
     error: 'connection_failed API Error: Connection refused — a firewall or proxy may be b',
-    reason: 'overloaded',
+    reason: 'unreachable',
     end: false,
   },
   'not-logged-in': {
@@ -172,7 +172,7 @@ test.each([
   '{"type":"assistant","message":{"content":"text"}}',
   '{"type":"assistant","message":{"content":[null,{"type":"thinking","thinking":"hm"}]}}',
   '{"type":"user","message":{"role":"user","content":"text"}}',
-  '{"type":"rate_limit_event","rate_limit_info":{"status":"allowed"}}',
+  '{"type":"rate_limit_event"}',
   '{"type":"a word of tomorrow"}',
   '{"type":"result","is_err',
 ])('makes nothing of %j', (line) => {
@@ -212,13 +212,31 @@ test('keeps what a subagent says apart from what the agent says, but shows its t
   ])
 })
 
-test('tells when a limit is reached and until when', () => {
-  const rate_limit_info = { status: 'rejected', resetsAt: 1795300000, rateLimitType: 'five_hour' }
-  expect(parseClaudeLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info }))).toEqual([
-    {
-      type: 'notice',
-      text: 'five_hour limit: rejected until 2026-11-21T22:26:40.000Z',
-      resetsAt: 1795300000000,
-    },
-  ])
+test.each([
+  [{ status: 'rejected', resetsAt: 1795300000 }, 1795300000000],
+  [{ status: 'rejected' }, null],
+  [{ status: 'allowed_warning', resetsAt: 1795300000 }, null],
+  [{ status: 'allowed', resetsAt: 1795300000 }, null],
+])('of the limit %j only a refusal is one that holds up', (rate_limit_info, resetsAt) => {
+  const events = parseClaudeLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info }))
+  expect(events.at(-1)).toEqual({ type: 'limit', resetsAt })
+})
+
+test.each([
+  ['rejected', 'five_hour limit: rejected until 2026-11-21T22:26:40.000Z'],
+  ['allowed_warning', 'five_hour limit: allowed_warning until 2026-11-21T22:26:40.000Z'],
+  ['allowed', undefined],
+])('says of a limit that is %s: %s', (status, text) => {
+  const rate_limit_info = { status, resetsAt: 1795300000, rateLimitType: 'five_hour' }
+  const events = parseClaudeLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info }))
+  expect(events.find(({ type }) => type === 'notice')).toEqual(text && { type: 'notice', text })
+})
+
+test.each([
+  [{ message: 'API Error: Connection error.' }, 'unreachable'],
+  [{ message: 'API Error: Unable to connect. Is the computer able to access the url?' }, 'unreachable'],
+  [{ message: 'API Error: Connection error.', status: 502 }, 'overloaded'],
+  [{ message: 'I fixed what printed "API Error: Connection error."' }, undefined],
+])('tells a server that cannot be reached from one that refuses: %j', (error, reason) => {
+  expect(reasonOf(claude, error)).toBe(reason)
 })

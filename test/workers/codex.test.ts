@@ -30,8 +30,8 @@ const readings: Record<string, Reading> = {
     reason: 'auth',
     end: false,
   },
-  'no-model-server': { notices: 2 },
-  'not-logged-in': { notices: 5 },
+  'no-model-server': { notices: 2, retries: 'unreachable' },
+  'not-logged-in': { notices: 5, retries: 'unreachable' },
   ok: {
     tools: ["shell: /bin/bash -lc 'echo hi > hello.txt'"],
     messages: ['All done: wrote hello.txt'],
@@ -168,4 +168,16 @@ test.each([
 ])('sees no failure of the model server in %j', (message) => {
   const events = parseCodexLine(JSON.stringify({ type: 'turn.failed', error: { message } }))
   expect(events.map((event) => event.type === 'error' && reasonOf(codex, event))).toEqual([undefined, false])
+})
+
+test.each([
+  ['Connection failed: error sending request', 'unreachable'],
+  ['error sending request for url (https://h/v1/responses)', 'unreachable'],
+  ['stream disconnected before completion: error sending request for url (https://h)', 'unreachable'],
+  ['stream disconnected before completion: failed to lookup address information: Try again', 'unreachable'],
+  ['stream disconnected before completion: Transport error: tcp connect error', 'unreachable'],
+  ['stream disconnected before completion: stream closed before response.completed', 'overloaded'],
+  ['stream disconnected before completion: idle timeout waiting for SSE', 'overloaded'],
+])('tells a server that cannot be reached from one that broke off: %s', (message, reason) => {
+  expect(reasonOf(codex, { message })).toBe(reason)
 })

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { AgentEvent, FailureReason, Profile, ToldError } from '../../src/process/profile.ts'
+import type { ToldReason } from '../../src/domain/outcome.ts'
+import type { AgentEvent, Profile, ToldError } from '../../src/process/profile.ts'
+import { addEvent, EMPTY_REPORT } from '../../src/process/report.ts'
 
 const root = fileURLToPath(new URL('./transcripts/', import.meta.url))
 
@@ -27,7 +29,9 @@ export interface Reading {
   /** Status, code and the beginning of the message. */
   error?: string
   notices?: number
-  reason?: FailureReason
+  /** Why it tried again and got no further. */
+  retries?: ToldReason
+  reason?: ToldReason
   end?: boolean
 }
 
@@ -38,6 +42,7 @@ export function readCase(profile: Profile, cli: string, name: string): Reading {
     events.filter((event): event is Extract<AgentEvent, { type: T }> => event.type === type)
 
   const fatal = of('error').find((error) => error.fatal)
+  const { retrying } = events.reduce(addEvent, EMPTY_REPORT)
   const stderr = `${root}${cli}/${name}.stderr`
   const facts: { [K in keyof Reading]: Reading[K] | undefined } = {
     session: of('session')[0]?.id,
@@ -51,19 +56,20 @@ export function readCase(profile: Profile, cli: string, name: string): Reading {
       .at(-1),
     error: fatal && [fatal.status, fatal.code, fatal.message.slice(0, 60)].filter(Boolean).join(' '),
     notices: of('notice').length || undefined,
+    retries: retrying ? reasonOf(profile, retrying) : undefined,
     reason: fatal ? reasonOf(profile, fatal) : stderrReason(profile, existsSync(stderr) ? stderr : null),
     end: of('end')[0]?.ok,
   }
   return Object.fromEntries(Object.entries(facts).filter(([, fact]) => fact !== undefined))
 }
 
-export function reasonOf(profile: Profile, error: ToldError): FailureReason | undefined {
+export function reasonOf(profile: Profile, error: ToldError): ToldReason | undefined {
   return profile.failures.find(({ match }) =>
     typeof match === 'function' ? match(error) : match.test(error.message),
   )?.reason
 }
 
-function stderrReason(profile: Profile, path: string | null): FailureReason | undefined {
+function stderrReason(profile: Profile, path: string | null): ToldReason | undefined {
   if (path === null) return undefined
   const stderr = readFileSync(path, 'utf8')
   return profile.stderrFailures?.find(({ match }) => match.test(stderr))?.reason
