@@ -241,8 +241,10 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   })
   runners.add(runner)
   const bell = new Bell()
+  const lookBell = new Bell()
   const deafen = await hearTown(seat.listening, lease, {
     onWake: () => bell.ring(),
+    onLook: () => lookBell.ring(),
     onError: (error) =>
       seat.voice.logger.error({ err: error }, 'a broadcast could not be put into the inbox'),
   })
@@ -251,6 +253,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       lease,
       blocking: seat.blocking,
       bell,
+      lookBell,
       onAlive: runner.signOfLife,
       onPaused: runner.setPaused,
       control: host.control.follow(),

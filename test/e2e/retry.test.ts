@@ -174,6 +174,34 @@ describe('a limit of the model server', () => {
   })
 })
 
+describe('an agent that is parked', () => {
+  it('tells until when, and tries its task at once when it is resumed', async () => {
+    const { town, agents } = await scene(CLAUDE)
+    const daemon = await town.worker('--cli', 'fake')
+    const resetsAt = Math.floor(Date.now() / 1000) + 10 * 86_400
+    const following = town.start('assign', 'worker-1', 'x', '--follow')
+    const limit = "You've hit your session limit"
+    await refuse(await agents.next(), limit, 429, resetsAt)
+    await daemon.says(/working -> error/)
+    const until = /until \d{4}-\d\d-\d\d \d\d:\d\d: .*hit your session limit/
+    await following.says(until)
+    for (const command of ['list', 'status']) expect((await town.cli(command)).stdout).toMatch(until)
+    const waited = await town.cli('wait', 'worker-1')
+    expect(waited).toMatchObject({ exit: 1, stderr: expect.stringMatching(until) })
+    expect(waited.stderr).toContain('tinytown-worker resume worker-1')
+
+    const resume = await town.cli('resume', 'worker-1')
+    expect(resume).toMatchObject({ exit: 0, stdout: 'worker-1 looks again now whether it can go on\n' })
+    await refuse(await agents.next(), limit, 429, resetsAt)
+    await daemon.says(/asked-to-look[\s\S]*surroundings-broken/)
+    expect(await agentOf(town)).toMatchObject({ state: 'error' })
+    expect((await town.cli('resume', 'worker-1')).exit).toBe(0)
+    await answer(await agents.next(), 'bought more')
+    expect(await following.exit).toBe(0)
+    expect(following.stdout()).toBe('bought more\n')
+  })
+})
+
 describe('a login that is refused', () => {
   it('puts the agent into error and holds its tasks, until it works again', async () => {
     const { town, agents } = await scene(CLAUDE)
