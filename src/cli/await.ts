@@ -135,9 +135,10 @@ function agentTeller(terminal: Terminal): (view: AgentView) => void {
   const step = changes(terminal.progress)
   const trouble = changes(terminal.note)
   return (view) => {
-    const { agent, waiting, task } = view
+    const { agent, waiting, queues, task } = view
+    const later = queues.delayed > 0 ? `, ${queues.delayed} more for the next attempt` : ''
     const hand = task ? `, works on ${idOf(task.id)} ${summary(task.summary)}` : ''
-    step(`${agent.name} is ${agent.state}${hand}; ${messages(waiting)}`)
+    step(`${agent.name} is ${agent.state}${hand}; ${messages(waiting)}${later}`)
     // An agent that stopped or is in error ends the wait, which tells it.
     const goesOn = waiting > 0 && agent.state !== 'stopped' && agent.state !== 'error'
     trouble((goesOn && troubleOf(view)) || '')

@@ -53,13 +53,13 @@ export function shownResult(terminal: Terminal, text: string): string {
 export function agentTable(terminal: Terminal, views: readonly AgentView[]): string[] {
   const headings = ['NAME', 'STATE', 'CLI', 'ROLE', 'WAITING', 'DONE', 'HEARTBEAT', 'WORKER', 'TASK']
   const rows = views.map((view) => {
-    const { agent, waiting, heartbeatAgeMs } = view
+    const { agent, waiting, queues, heartbeatAgeMs } = view
     return [
       summary(agent.name),
       styledState(terminal, agent.state),
       summary(agent.cli, 24),
       agent.roleId ? summary(agent.roleId) : '-',
-      String(waiting),
+      waitingText(waiting, queues.delayed),
       String(agent.tasksCompleted),
       age(heartbeatAgeMs),
       placeOf(terminal, view),
@@ -68,6 +68,11 @@ export function agentTable(terminal: Terminal, views: readonly AgentView[]): str
   })
   const [head = '', ...lines] = headedTable(terminal, headings, rows)
   return [head, ...lines.flatMap((line, index) => [line, ...troubleLine(terminal, views[index]?.agent)])]
+}
+
+/** How many messages wait, and how many more do for their next attempt: `0 (+1 later)`. */
+export function waitingText(waiting: number, delayed: number): string {
+  return delayed === 0 ? String(waiting) : `${waiting} (+${delayed} later)`
 }
 
 function placeOf(terminal: Terminal, { agent, running }: AgentView): string {

@@ -51,6 +51,13 @@ describe('a task whose run fails', () => {
     await succeed(run)
     expect(await ended(town, second)).toMatchObject({ state: 'completed' })
     expect(await json(town, 'list')).toMatchObject({ agents: [{ delayed: 1 }] })
+    expect(await json(town, 'status')).toMatchObject({ waiting: 0, delayed: 1 })
+    expect((await town.cli('list')).stdout).toMatch(/worker-1 +idle .* 0 \(\+1 later\) /)
+    expect((await town.cli('status')).stdout).toMatch(/^Waiting +0 \(\+1 later\)$/m)
+    const shown = (await town.cli('task', first)).stdout
+    expect(shown).toMatch(/^Reason +exit$[\s\S]*^Next try +in \d+m\d\ds, at (\d{4}-\d\d-\d\d )?\d\d:\d\d$/m)
+    const { nextAttemptAt } = await json(town, 'task', first)
+    expect(Date.parse(nextAttemptAt)).toBeGreaterThan(Date.parse((await agentOf(town)).lastActiveAt))
   })
 
   it('23: goes to the dead letters after its last attempt, and comes back with all of them', async () => {
@@ -186,6 +193,9 @@ describe('an agent that is parked', () => {
     const until = /until \d{4}-\d\d-\d\d \d\d:\d\d: .*hit your session limit/
     await following.says(until)
     for (const command of ['list', 'status']) expect((await town.cli(command)).stdout).toMatch(until)
+    expect((await town.cli('task', (await json(town, 'tasks')).tasks[0].id)).stdout).toMatch(
+      /^Reason +(quota|rate-limit)\nWaits +worker-1 is in error until /m,
+    )
     const waited = await town.cli('wait', 'worker-1')
     expect(waited).toMatchObject({ exit: 1, stderr: expect.stringMatching(until) })
     expect(waited.stderr).toContain('tinytown-worker resume worker-1')
