@@ -6,7 +6,7 @@ import type { Agent } from '../domain/agent.ts'
 import type { Id } from '../domain/ids.ts'
 import { isTerminal } from '../domain/task.ts'
 import { EXIT } from './exit-codes.ts'
-import { agentJson, idOf, shownResult, summary, taskSentence } from './show.ts'
+import { agentJson, idOf, shownResult, summary, taskSentence, untilText } from './show.ts'
 import { printable, type Terminal } from './terminal.ts'
 import type { Session } from './with-town.ts'
 
@@ -94,7 +94,7 @@ function agentEndSentence(name: string, end: AgentWait): string {
         ? `${name} is stopped; ${messages(end.view.waiting)} for its next start`
         : `${name} is stopped`
     case 'error':
-      return `${name} is in error: ${summary(end.view.agent.lastError ?? 'no reason is recorded', 500)}`
+      return errorSentence(end.view)
     case 'gone':
       return `${name} was deleted`
     case 'timeout':
@@ -135,9 +135,10 @@ function agentTeller(terminal: Terminal): (view: AgentView) => void {
   const step = changes(terminal.progress)
   const trouble = changes(terminal.note)
   return (view) => {
-    const { agent, waiting, task } = view
+    const { agent, waiting, queues, task } = view
+    const later = queues.delayed > 0 ? `, ${queues.delayed} more for the next attempt` : ''
     const hand = task ? `, works on ${idOf(task.id)} ${summary(task.summary)}` : ''
-    step(`${agent.name} is ${agent.state}${hand}; ${messages(waiting)}`)
+    step(`${agent.name} is ${agent.state}${hand}; ${messages(waiting)}${later}`)
     // An agent that stopped or is in error ends the wait, which tells it.
     const goesOn = waiting > 0 && agent.state !== 'stopped' && agent.state !== 'error'
     trouble((goesOn && troubleOf(view)) || '')
@@ -157,14 +158,20 @@ function changes(tell: (sentence: string) => void): (sentence: string) => void {
 export function troubleOf({ agent, running }: AgentView): string | null {
   const { name } = agent
   const start = startHint(agent)
-  if (agent.state === 'error')
-    return `${name} is in error: ${summary(agent.lastError ?? 'no reason is recorded', 500)}`
+  if (agent.state === 'error') return errorSentence({ agent, running })
   if (agent.state === 'stopped' || agent.state === 'cold' || !running)
     return `${name} is not running: ${start}`
   if (agent.state === 'draining')
     return `${name} is stopping; what waits is done when it runs again: ${start}`
   if (agent.state === 'paused') return `${name} is paused: it takes no task until it is resumed`
   return null
+}
+
+/** What is wrong, until when, and how not to wait for that. */
+function errorSentence({ agent, running }: Pick<AgentView, 'agent' | 'running'>): string {
+  const why = summary(agent.lastError ?? 'no reason is recorded', 500)
+  const next = running ? `to have it look again now: tinytown-worker resume ${agent.name}` : startHint(agent)
+  return `${agent.name} is in error${untilText(agent)}: ${why}; ${next}`
 }
 
 /** How to start a worker for an agent. One that `tt` named may have a name that no worker takes. */

@@ -293,8 +293,10 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
   runners.add(runner)
   host.health.attend(seat.name, vitalsOf(lease, runner, seat.circuit))
   const bell = new Bell()
+  const lookBell = new Bell()
   const deafen = await hearTown(seat.listening, lease, {
     onWake: () => bell.ring(),
+    onLook: () => lookBell.ring(),
     onError: (error) =>
       seat.voice.logger.error({ err: error }, 'a broadcast could not be put into the inbox'),
   })
@@ -303,6 +305,7 @@ async function workOnce(host: Host, seat: Seat, lease: Lease): Promise<WorkerEnd
       lease,
       blocking: seat.blocking,
       bell,
+      lookBell,
       onAlive: () => {
         host.health.beat(seat.name)
         runner.signOfLife()

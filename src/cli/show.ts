@@ -29,6 +29,21 @@ export function age(ms: number | null): string {
   return seconds < 86_400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
 }
 
+/** A moment on the clock of whoever looks, with the date on another day than today. */
+export function clockTime(at: number, now: number = Date.now()): string {
+  const [day, today] = [new Date(at), new Date(now)]
+  const two = (value: number) => String(value).padStart(2, '0')
+  const time = `${two(day.getHours())}:${two(day.getMinutes())}`
+  const date = `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}`
+  return day.toDateString() === today.toDateString() ? time : `${date} ${time}`
+}
+
+/** Until when an agent is parked, as it follows a word; '' when it is not, or not any more. */
+export function untilText({ parkedUntil }: Agent, now: number = Date.now()): string {
+  const at = Date.parse(parkedUntil ?? '')
+  return at > now ? ` until ${clockTime(at, now)}` : ''
+}
+
 /** A result of somebody else as it is printed: as it is for a program, without what steers a terminal for a person. */
 export function shownResult(terminal: Terminal, text: string): string {
   return terminal.isTerminal ? printable(text) : text
@@ -38,13 +53,13 @@ export function shownResult(terminal: Terminal, text: string): string {
 export function agentTable(terminal: Terminal, views: readonly AgentView[]): string[] {
   const headings = ['NAME', 'STATE', 'CLI', 'ROLE', 'WAITING', 'DONE', 'HEARTBEAT', 'WORKER', 'TASK']
   const rows = views.map((view) => {
-    const { agent, waiting, heartbeatAgeMs } = view
+    const { agent, waiting, queues, heartbeatAgeMs } = view
     return [
       summary(agent.name),
       styledState(terminal, agent.state),
       summary(agent.cli, 24),
       agent.roleId ? summary(agent.roleId) : '-',
-      String(waiting),
+      waitingText(waiting, queues.delayed),
       String(agent.tasksCompleted),
       age(heartbeatAgeMs),
       placeOf(terminal, view),
@@ -55,6 +70,11 @@ export function agentTable(terminal: Terminal, views: readonly AgentView[]): str
   return [head, ...lines.flatMap((line, index) => [line, ...troubleLine(terminal, views[index]?.agent)])]
 }
 
+/** How many messages wait, and how many more do for their next attempt: `0 (+1 later)`. */
+export function waitingText(waiting: number, delayed: number): string {
+  return delayed === 0 ? String(waiting) : `${waiting} (+${delayed} later)`
+}
+
 function placeOf(terminal: Terminal, { agent, running }: AgentView): string {
   const place = agent.host ? `${agent.host}:${agent.pid ?? '?'}` : '-'
   if (running || agent.state === 'stopped' || agent.state === 'cold') return summary(place)
@@ -62,8 +82,10 @@ function placeOf(terminal: Terminal, { agent, running }: AgentView): string {
 }
 
 function troubleLine(terminal: Terminal, agent: Agent | undefined): string[] {
-  if (agent?.lastError && (agent.state === 'error' || agent.circuit === 'open'))
-    return [`  ${terminal.style('red', summary(agent.lastError, 200))}`]
+  if (agent?.lastError && (agent.state === 'error' || agent.circuit === 'open')) {
+    const until = untilText(agent).trim()
+    return [`  ${terminal.style('red', `${until && `${until}: `}${summary(agent.lastError, 200)}`)}`]
+  }
   if (agent?.circuit !== 'half-open') return []
   return [
     `  ${terminal.style('yellow', 'The circuit is half-open: the next task shows whether the CLI works')}`,

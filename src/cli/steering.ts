@@ -58,16 +58,22 @@ export function granted(
   agent: Agent,
   answer: Steered,
   why: (state: AgentState) => string,
+  remedy: (agent: Agent, state: AgentState) => string = remedyIn,
 ): Extract<Steered, { kind: 'done' }> {
   if (answer.kind === 'done') return answer
   throw new WorkerError('wrong-state', `${agent.name} is ${answer.state}: ${why(answer.state)}`, {
-    remedy: remedyIn(agent, answer.state),
+    remedy: remedy(agent, answer.state),
   })
 }
 
-function remedyIn(agent: Agent, state: AgentState): string {
-  if (state === 'stopped' || state === 'cold') return startHint(agent).replace(/^s/, 'S')
+/** What to do instead in a state that does not allow it. */
+export function remedyIn(agent: Agent, state: AgentState): string {
+  if (state === 'stopped' || state === 'cold') return startRemedy(agent)
   if (state === 'error')
     return `tinytown-worker kill ${agent.name} stops it; tinytown-worker list tells its error`
   return `tinytown-worker interrupt ${agent.name} pauses it, tinytown-worker kill ${agent.name} stops it`
+}
+
+export function startRemedy(agent: Agent): string {
+  return startHint(agent).replace(/^s/, 'S')
 }

@@ -1,8 +1,9 @@
-import type { Agent } from '../domain/agent.ts'
+import type { Agent, AgentState } from '../domain/agent.ts'
 import { WorkerError } from '../domain/errors.ts'
 import { type Id, SUPERVISOR_ID } from '../domain/ids.ts'
 import type { Message, MessageBody, Priority } from '../domain/message.ts'
 import type { Task } from '../domain/task.ts'
+import { resumeAgent } from '../store/steer.ts'
 import { assignTask } from '../store/tasks.ts'
 import { checkedAssignment, checkedTimeout } from './arguments.ts'
 import type { Channel, WaitOptions } from './channel.ts'
@@ -120,6 +121,17 @@ export class AgentHandle {
       case 'timeout':
         throw new WorkerError('timeout', `The agent ${this.id} is not done within ${timeoutMs} ms`)
     }
+  }
+
+  /**
+   * Lets the agent go on when it is paused, and look again at once when it is in error: a limit that it waits for, a login, an open
+   * circuit. Returns the state that its record has now. Throws `wrong-state` in any other state, and in error where no worker runs.
+   */
+  async resume(): Promise<AgentState> {
+    const { connections, open } = this.#link
+    const answer = await connections.run(() => resumeAgent(open.redis, open.keys, this.id))
+    if (answer.kind === 'done') return answer.state
+    throw new WorkerError('wrong-state', `The agent ${this.id} is ${answer.state} and cannot be resumed`)
   }
 
   /** Waits for the end of a task, as `Channel.waitForTask` does. */

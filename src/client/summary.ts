@@ -84,6 +84,8 @@ export interface TownSummary {
   readonly agentsByState: Readonly<Record<AgentState, number>>
   readonly tasksByState: Readonly<Record<TaskState, number>>
   readonly waiting: number
+  /** How many wait for their next attempt. */
+  readonly delayed: number
   readonly deadLetters: number
 }
 
@@ -108,6 +110,7 @@ export async function summarizeTown(redis: Redis, town: TownKeys): Promise<TownS
       tasks.map(({ state }) => state),
     ),
     waiting: agents.reduce((sum, { waiting }) => sum + waiting, 0),
+    delayed: agents.reduce((sum, { queues }) => sum + queues.delayed, 0),
     deadLetters,
   }
 }

@@ -29,7 +29,7 @@ export async function waitForAgent(watch: AgentWatch): Promise<AgentWait> {
 }
 
 function isBusy({ agent, waiting, queues }: AgentView): boolean {
-  return waiting + queues.inFlight > 0 || agent.state === 'working'
+  return waiting + queues.inFlight + queues.delayed > 0 || agent.state === 'working'
 }
 
 /** `tt kill` writes stopped at once, while the worker still finishes its run. */

@@ -80,6 +80,8 @@ export type WorkerEvent =
       readonly retryMs: number
     }
   | { readonly type: 'surroundings-mended' }
+  /** Somebody wants to know at once whether what was broken is mended. */
+  | { readonly type: 'asked-to-look' }
   /** `retryMs`: when one task is tried; absent where the worker does not wait for that. */
   | {
       readonly type: 'circuit-opened'

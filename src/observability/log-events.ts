@@ -97,6 +97,8 @@ function surroundingsSentence(event: Rest): [Level, string] {
   switch (event.type) {
     case 'surroundings-broken':
       return ['error', `${event.detail}; tasks stay queued, next look in ${formatDuration(event.retryMs)}`]
+    case 'asked-to-look':
+      return ['info', 'resumed: looking again now']
     case 'surroundings-mended':
       return ['info', 'the surroundings are in order again']
     case 'circuit-opened': {

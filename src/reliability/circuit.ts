@@ -89,6 +89,11 @@ export class Circuit {
     return true
   }
 
+  /** Has an open circuit wait no longer: somebody has mended the CLI, or wants to see. */
+  stopWaiting(): void {
+    this.#dueAt = Math.min(this.#dueAt, this.#now())
+  }
+
   /** Takes in how a run ended. */
   async record({ taskId, failure }: RunEnd): Promise<void> {
     if (this.#rules.failures === 0 || (failure && !failsByItself(failure.reason))) return

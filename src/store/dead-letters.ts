@@ -75,7 +75,8 @@ function readEntry([id, fields]: Entry): DeadLetter {
   }
 }
 
-function taskIn(raw: string): Id | null {
+/** The task that a message is about; null when it is about none, or cannot be read. */
+export function taskIn(raw: string): Id | null {
   const decoded = decodeMessage(raw)
   if (!decoded.ok) return null
   const { body, id } = decoded.message

@@ -62,6 +62,19 @@ const RESUME: Order = {
   activity: '▶️ Resumed',
 }
 
+/** It stays in error until its worker has looked; the state is also the word that wakes it. Without a worker nobody looks. */
+const LOOK: Order = {
+  live: {
+    refusedIn: AGENT_STATES.filter((state) => state !== 'error'),
+    state: 'error',
+    event: 'agent_state_changed',
+  },
+  dead: { refusedIn: AGENT_STATES, state: 'error', event: 'agent_state_changed' },
+  stopFlag: 0,
+  message: 'Agent asked to look again',
+  activity: '▶️ Asked to look again',
+}
+
 /** What asking an agent came to. `refused`: its state does not allow it. */
 export type Steered =
   | { readonly kind: 'done'; readonly before: AgentState; readonly state: AgentState }
@@ -72,9 +85,13 @@ export function interruptAgent(redis: Redis, town: TownKeys, id: Id): Promise<St
   return steer(redis, town, id, INTERRUPT)
 }
 
-/** Lets a paused agent go on. Throws `not-found` when its record is gone. */
-export function resumeAgent(redis: Redis, town: TownKeys, id: Id): Promise<Steered> {
-  return steer(redis, town, id, RESUME)
+/**
+ * Lets a paused agent go on, and has one in error look at once whether it can. Throws `not-found` when its record is gone.
+ */
+export async function resumeAgent(redis: Redis, town: TownKeys, id: Id): Promise<Steered> {
+  const answer = await steer(redis, town, id, RESUME)
+  const isBroken = answer.kind === 'refused' && answer.state === 'error'
+  return isBroken ? await steer(redis, town, id, LOOK) : answer
 }
 
 /**

@@ -1,22 +1,28 @@
 import type { Redis } from 'ioredis'
+import type { AgentState } from '../domain/agent.ts'
 import { decodeMessage } from '../domain/message.ts'
 import type { Lease } from './lease.ts'
 import { pushRaw } from './mail.ts'
 
+/** Said by `resumeAgent` to an agent in this state. */
+const LOOK_WORD: AgentState = 'error'
+
 /**
  * Hears what is said to an agent's worker, on a connection of its own. `onWake` is called at every word, and after every reconnect,
- * as one may have been missed. A broadcast is put into the agent's inbox as if it had been sent to it alone. Returns what ends it.
+ * as one may have been missed; `onLook` when somebody wants a broken agent to look again at once. A broadcast is put into the agent's inbox as if it had been sent to it alone. Returns what ends it.
  */
 export async function hearTown(
   subscriber: Redis,
   lease: Lease,
-  tools: { onWake: () => void; onError: (error: unknown) => void },
+  tools: { onWake: () => void; onLook: () => void; onError: (error: unknown) => void },
 ): Promise<() => void> {
   const { wake } = lease.agent
   const broadcasts = [lease.town.broadcast, lease.town.guideBroadcast]
   const onMessage = (channel: string, word: string) => {
-    if (channel === wake) tools.onWake()
-    else if (broadcasts.includes(channel)) deliver(lease, word).catch(tools.onError)
+    if (channel === wake) {
+      if (word === LOOK_WORD) tools.onLook()
+      tools.onWake()
+    } else if (broadcasts.includes(channel)) deliver(lease, word).catch(tools.onError)
   }
   // One listener for each agent of this process.
   subscriber.setMaxListeners(0)

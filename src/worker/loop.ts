@@ -35,6 +35,8 @@ export interface LoopTools {
   readonly control: Control
   /** Rings when somebody wants to be heard at once. */
   readonly bell: Bell
+  /** Rings when somebody wants a broken agent to look again at once. */
+  readonly lookBell: Bell
   readonly emit: Emit
   /** Called at each turn of the loop: whoever counts them sees when it is wedged. */
   readonly onTurn: () => void
@@ -51,6 +53,7 @@ export type LoopEnd = 'drained' | 'empty' | 'paused' | 'rounds' | 'broken' | 'ev
 export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
   let rounds = 0
   let held = 0
+  let broken = false
   while (!tools.control.draining.aborted) {
     tools.onTurn()
     if (!(await inOrder(tools))) {
@@ -58,11 +61,13 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       continue
     }
     const rung = tools.bell.next
+    const asked = tools.lookBell.next
     const claim = await claimed(tools)
     if ('trouble' in claim) {
       held += 1
+      broken = true
       if (held === 1) await tools.sayBroken(claim.trouble.detail)
-      await standBroken({ by: 'start', trouble: claim.trouble, tries: held }, tools)
+      if (await standBroken({ by: 'start', trouble: claim.trouble, tries: held, asked }, tools)) held = 0
       if (tools.once) return 'broken'
       continue
     }
@@ -77,15 +82,17 @@ export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
       if (handled.kind === 'drain') tools.control.drain('shutdown message')
       if (handled.kind === 'ran') {
         rounds += 1
-        if (held > 0) tools.emit({ type: 'surroundings-mended' })
+        if (broken) tools.emit({ type: 'surroundings-mended' })
         held = 0
+        broken = false
         if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
-        await learn(handled.end, tools)
+        await learn(handled.end, asked, tools)
         if (tools.once && tools.circuit.state === 'open') return 'broken'
       }
       if (handled.kind === 'held') {
         held += 1
-        await standBroken({ by: 'start', trouble: handled.trouble, tries: held }, tools)
+        broken = true
+        if (await standBroken({ by: 'start', trouble: handled.trouble, tries: held, asked }, tools)) held = 0
         if (tools.once) return 'broken'
       }
       continue
@@ -149,8 +156,9 @@ async function rest(
 /** Looks whether a run could start and is worth it. While not, the agent says `error` and the tasks stay queued. */
 async function inOrder(tools: LoopTools): Promise<boolean> {
   const { lifecycle, circuit } = tools
+  const asked = tools.lookBell.next
   if (circuit.waitMs > 0) {
-    await standOpen(tools)
+    await standOpen(asked, tools)
     return false
   }
   const trouble = await tools.inspect()
@@ -158,7 +166,8 @@ async function inOrder(tools: LoopTools): Promise<boolean> {
   if (trouble) {
     const tries = phase.name === 'broken' && phase.by !== 'circuit' ? phase.tries + 1 : 1
     if (tries === 1) await tools.sayBroken(trouble.detail)
-    await standBroken({ by: 'look', trouble, tries }, tools)
+    if (await standBroken({ by: 'look', trouble, tries, asked }, tools))
+      lifecycle.enter({ name: 'broken', by: 'look', tries: 0 })
     return false
   }
   // What only the start of a run showed is mended when a run has started.
@@ -176,18 +185,18 @@ async function inOrder(tools: LoopTools): Promise<boolean> {
 }
 
 /** Has the circuit learn from a run, and tells what that made of it. */
-async function learn(end: RunEnd, tools: LoopTools): Promise<void> {
+async function learn(end: RunEnd, asked: AbortSignal, tools: LoopTools): Promise<void> {
   const { circuit, sayIdle, emit } = tools
   const before = circuit.state
   await circuit.record(end)
   if (circuit.state === before) return
-  if (circuit.state === 'open') return await standOpen(tools)
+  if (circuit.state === 'open') return await standOpen(asked, tools)
   await sayIdle('the circuit is closed again')
   emit({ type: 'circuit-closed' })
 }
 
-/** Says once why the circuit is open, and waits until a task may be tried. */
-async function standOpen(tools: LoopTools): Promise<void> {
+/** Says once why the circuit is open, and waits until a task may be tried, or until somebody asks for it. */
+async function standOpen(asked: AbortSignal, tools: LoopTools): Promise<void> {
   const { circuit, lifecycle, once } = tools
   const { waitMs, row } = circuit
   const { phase } = lifecycle
@@ -198,7 +207,16 @@ async function standOpen(tools: LoopTools): Promise<void> {
     lifecycle.enter({ name: 'broken', by: 'circuit' }, 'circuit open')
     tools.emit({ type: 'circuit-opened', detail: rowSentence(row), ...next })
   }
-  if (!once) await sleep(waitMs, tools.control.draining)
+  if (once || !(await standBy(waitMs, asked, tools))) return
+  circuit.stopWaiting()
+}
+
+/** Waits. True: somebody has asked to look again before that. */
+async function standBy(ms: number, asked: AbortSignal, { control, emit }: LoopTools): Promise<boolean> {
+  await sleep(ms, control.draining, asked)
+  if (!asked.aborted || control.draining.aborted) return false
+  emit({ type: 'asked-to-look' })
+  return true
 }
 
 function rowSentence({ failures, last }: Circuit['row']): string {
@@ -212,13 +230,18 @@ async function mend({ emit, sayIdle, lifecycle }: LoopTools): Promise<void> {
   emit({ type: 'surroundings-mended' })
 }
 
-/** Says once what is broken, and waits longer from try to try. */
-async function standBroken(
-  { by, trouble, tries }: { by: 'look' | 'start'; trouble: Trouble; tries: number },
-  tools: LoopTools,
-): Promise<void> {
+interface Broken {
+  readonly by: 'look' | 'start'
+  readonly trouble: Trouble
+  readonly tries: number
+  /** Aborts when somebody wants it to look again at once. */
+  readonly asked: AbortSignal
+}
+
+/** Says once what is broken, and waits longer from try to try. True: somebody has asked to look again before that. */
+async function standBroken({ by, trouble, tries, asked }: Broken, tools: LoopTools): Promise<boolean> {
   const retryMs = holdMs(trouble, tries)
   tools.lifecycle.enter({ name: 'broken', by, tries }, trouble.reason)
   if (tries === 1) tools.emit({ type: 'surroundings-broken', ...trouble, retryMs })
-  if (!tools.once) await sleep(retryMs, tools.control.draining)
+  return !tools.once && (await standBy(retryMs, asked, tools))
 }

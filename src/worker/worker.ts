@@ -39,6 +39,8 @@ export interface WorkerOptions {
   readonly blocking: Redis
   /** Rings when somebody wants to be heard at once. */
   readonly bell: Bell
+  /** Rings when somebody wants a broken agent to look again at once. */
+  readonly lookBell: Bell
   /** Called beside every sign of life that Redis gets. */
   readonly onAlive: () => void
   /** Called at each turn of the claim loop. */
@@ -222,7 +224,7 @@ function loopTools(
   attempt: AttemptTools,
   redis: Patience,
 ): Parameters<typeof runLoop>[0] {
-  const { lease, blocking, control, circuit, emit, bell } = options
+  const { lease, blocking, control, circuit, emit, bell, lookBell } = options
   const { lifecycle } = attempt
   const between = redis.until(control.draining)
   const backlog = new BacklogLook(lease, options.attempt.role)
@@ -258,6 +260,7 @@ function loopTools(
     lifecycle,
     control,
     bell,
+    lookBell,
     emit,
     onTurn: options.onTurn,
     once: options.once,

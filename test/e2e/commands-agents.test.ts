@@ -37,7 +37,9 @@ describe('interrupt and resume', () => {
     })
     expect(await cli('resume', 'worker-1', '--json')).toMatchObject({
       exit: 1,
-      stderr: expect.stringMatching(/"code":"wrong-state".*only a paused agent can be resumed/),
+      stderr: expect.stringMatching(
+        /"code":"wrong-state".*only a paused agent can be resumed, or one in error/,
+      ),
     })
     await redis.hset(keys.agent(id).record, { state: 'idle' })
     expect((await cli('resume', 'worker-1')).stderr).toMatch(
@@ -47,6 +49,10 @@ describe('interrupt and resume', () => {
     expect((await cli('interrupt', 'worker-1')).stderr).toMatch(
       /worker-1 is error: .*\n.*kill worker-1 stops it/,
     )
+    expect(await cli('resume', 'worker-1')).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/no worker of it runs that could look again\n.*→ Start it with /),
+    })
     expect((await cli('interrupt', 'nobody')).exit).toBe(2)
   })
 

@@ -51,6 +51,13 @@ describe('a task whose run fails', () => {
     await succeed(run)
     expect(await ended(town, second)).toMatchObject({ state: 'completed' })
     expect(await json(town, 'list')).toMatchObject({ agents: [{ delayed: 1 }] })
+    expect(await json(town, 'status')).toMatchObject({ waiting: 0, delayed: 1 })
+    expect((await town.cli('list')).stdout).toMatch(/worker-1 +idle .* 0 \(\+1 later\) /)
+    expect((await town.cli('status')).stdout).toMatch(/^Waiting +0 \(\+1 later\)$/m)
+    const shown = (await town.cli('task', first)).stdout
+    expect(shown).toMatch(/^Reason +exit$[\s\S]*^Next try +in \d+m\d\ds, at (\d{4}-\d\d-\d\d )?\d\d:\d\d$/m)
+    const { nextAttemptAt } = await json(town, 'task', first)
+    expect(Date.parse(nextAttemptAt)).toBeGreaterThan(Date.parse((await agentOf(town)).lastActiveAt))
   })
 
   it('23: goes to the dead letters after its last attempt, and comes back with all of them', async () => {
@@ -171,6 +178,37 @@ describe('a limit of the model server', () => {
     expect(task).not.toHaveProperty('reason')
     await until(async () => (await agentOf(town)).state === 'idle', 'the agent is idle')
     expect((await agentOf(town)).parkedUntil).toBeUndefined()
+  })
+})
+
+describe('an agent that is parked', () => {
+  it('tells until when, and tries its task at once when it is resumed', async () => {
+    const { town, agents } = await scene(CLAUDE)
+    const daemon = await town.worker('--cli', 'fake')
+    const resetsAt = Math.floor(Date.now() / 1000) + 10 * 86_400
+    const following = town.start('assign', 'worker-1', 'x', '--follow')
+    const limit = "You've hit your session limit"
+    await refuse(await agents.next(), limit, 429, resetsAt)
+    await daemon.says(/working -> error/)
+    const until = /until \d{4}-\d\d-\d\d \d\d:\d\d: .*hit your session limit/
+    await following.says(until)
+    for (const command of ['list', 'status']) expect((await town.cli(command)).stdout).toMatch(until)
+    expect((await town.cli('task', (await json(town, 'tasks')).tasks[0].id)).stdout).toMatch(
+      /^Reason +(quota|rate-limit)\nWaits +worker-1 is in error until /m,
+    )
+    const waited = await town.cli('wait', 'worker-1')
+    expect(waited).toMatchObject({ exit: 1, stderr: expect.stringMatching(until) })
+    expect(waited.stderr).toContain('tinytown-worker resume worker-1')
+
+    const resume = await town.cli('resume', 'worker-1')
+    expect(resume).toMatchObject({ exit: 0, stdout: 'worker-1 looks again now whether it can go on\n' })
+    await refuse(await agents.next(), limit, 429, resetsAt)
+    await daemon.says(/asked-to-look[\s\S]*surroundings-broken/)
+    expect(await agentOf(town)).toMatchObject({ state: 'error' })
+    expect((await town.cli('resume', 'worker-1')).exit).toBe(0)
+    await answer(await agents.next(), 'bought more')
+    expect(await following.exit).toBe(0)
+    expect(following.stdout()).toBe('bought more\n')
   })
 })
 

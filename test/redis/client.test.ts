@@ -272,6 +272,13 @@ describe('waiting for an agent', () => {
     expect(await waiting).toMatchObject({ kind: 'idle', view: { agent: { tasksCompleted: 1 } } })
   })
 
+  it('goes on while a task waits for its next attempt', async () => {
+    const lease = await register()
+    await here.redis.zadd(lease.agent.delayed, 1, 'a message')
+    const wait = waitForAgent({ ...watch({ timeoutMs: 100 }), agentId: lease.agentId })
+    expect(await wait).toEqual({ kind: 'timeout' })
+  })
+
   it('ends with the error that keeps it from working', async () => {
     const lease = await register()
     await assign(lease)

@@ -52,6 +52,7 @@ async function townAt(url: string, events: string[] = []) {
   closers.push(() => [blocking, listening].map((one) => one.disconnect()))
   let wakes = 0
   await hearTown(listening, lease, {
+    onLook: () => undefined,
     onWake: () => {
       wakes += 1
     },

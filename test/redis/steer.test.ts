@@ -105,7 +105,33 @@ describe.each<RecordFormat>(['hash', 'json'])('an agent whose record is %s', (fo
     const terminal = [...TERMINAL_AGENT_STATES].sort()
     expect(await refused(interruptAgent)).toEqual(terminal)
     expect(await refused(closeAgent)).toEqual(terminal)
-    expect(await refused(resumeAgent)).toEqual(AGENT_STATES.filter((state) => state !== 'paused').sort())
+    expect(await refused(resumeAgent)).toEqual(
+      AGENT_STATES.filter((state) => state !== 'paused' && state !== 'error').sort(),
+    )
+  })
+
+  it('has a broken worker look again when it is resumed, and changes nothing of its state', async () => {
+    const { id, keys } = await agent('error')
+    const heard: string[] = []
+    const subscriber = here.redis.duplicate()
+    try {
+      subscriber.on('message', (_, word) => heard.push(word))
+      await subscriber.subscribe(keys.wake)
+      await here.redis.set(keys.stop, '1')
+      const error = { before: 'error', state: 'error' }
+      expect(await resumeAgent(here.redis, here.town, id)).toEqual({ kind: 'done', ...error })
+      await until(() => heard.length === 1, 'it is woken')
+      expect(heard).toEqual(['error'])
+    } finally {
+      subscriber.disconnect()
+    }
+    expect(await stateOf(id)).toBe('error')
+    expect(await here.redis.exists(keys.events, keys.stop)).toBe(0)
+  })
+
+  it('refuses to resume a broken agent whose worker is gone: nobody would look', async () => {
+    const { id } = await agent('error', { live: false })
+    expect(await resumeAgent(here.redis, here.town, id)).toEqual({ kind: 'refused', state: 'error' })
   })
 
   it('takes an unknown state for starting, as Tinytown does', async () => {

@@ -377,6 +377,19 @@ describe('an agent handle', () => {
     expect(await waiting).toMatchObject({ state: 'stopped' })
   })
 
+  it('is resumed where its state allows it', async () => {
+    const town = await makeTown()
+    const agent = await town.spawnAgent('worker-1', 'codex')
+    const { record, lease } = here.town.agent(agent.id)
+    await here.redis.hset(record, { state: 'paused' })
+    expect(await agent.resume()).toBe('idle')
+    await expect(agent.resume()).rejects.toMatchObject({ code: 'wrong-state' })
+    await here.redis.hset(record, { state: 'error' })
+    await expect(agent.resume()).rejects.toMatchObject({ code: 'wrong-state' })
+    await here.redis.set(lease, 'token')
+    expect(await agent.resume()).toBe('error')
+  })
+
   it('rejects when the agent is in error, with its reason', async () => {
     const town = await makeTown()
     const lease = await register(here.town)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { startHint } from '../../src/cli/await.ts'
 import { namesOf } from '../../src/cli/names.ts'
-import { idOf } from '../../src/cli/show.ts'
+import { idOf, untilText } from '../../src/cli/show.ts'
 import { newAgent } from '../../src/domain/agent.ts'
 
 describe('what others wrote', () => {
@@ -18,6 +18,19 @@ describe('what others wrote', () => {
 
   it('leaves an id as it is', () => {
     expect(idOf('3f2c8a1e-5b7d-4c9e-9a10-6d2f4b8e7c01')).toBe('3f2c8a1e')
+  })
+})
+
+describe('until when an agent is parked', () => {
+  const now = new Date(2026, 10, 21, 20, 5).getTime()
+  it.each<[string, number | undefined, string]>([
+    ['the time of today', new Date(2026, 10, 21, 22, 26).getTime(), ' until 22:26'],
+    ['the date of another day', new Date(2026, 10, 22, 7, 3).getTime(), ' until 2026-11-22 07:03'],
+    ['nothing where it is over', now - 1, ''],
+    ['nothing where it is not parked', undefined, ''],
+  ])('is told as %s', (_, at, text) => {
+    const parked = at === undefined ? {} : { parkedUntil: new Date(at).toISOString() }
+    expect(untilText({ ...newAgent({ name: 'w', cli: 'demo' }), ...parked }, now)).toBe(text)
   })
 })
 

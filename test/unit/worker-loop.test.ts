@@ -14,10 +14,10 @@ const slept = vi.hoisted(() => [] as { ms: number; signal: AbortSignal | undefin
 // The waits are written down and are over at once.
 vi.mock('../../src/base/clock.ts', async (original) => ({
   ...(await original<typeof import('../../src/base/clock.ts')>()),
-  sleep: async (ms: number, signal?: AbortSignal) => {
-    slept.push({ ms, signal })
+  sleep: async (ms: number, ...signals: AbortSignal[]) => {
+    slept.push({ ms, signal: signals[0] })
     await new Promise(setImmediate)
-    return !signal?.aborted
+    return !signals.some(({ aborted }) => aborted)
   },
 }))
 
@@ -69,6 +69,7 @@ async function loopOn(script: Script, change: (tools: LoopTools) => Partial<Loop
     },
     wait: async () => void steps.push('wait'),
     bell: new Bell(),
+    lookBell: new Bell(),
     fetchWork: async () => false,
     sayBroken: async (detail) => void steps.push(`broken: ${detail}`),
     sayIdle: async (why) => void steps.push(why ? `idle: ${why}` : 'idle'),
@@ -277,6 +278,65 @@ describe('runLoop in broken surroundings', () => {
       },
     }))
     expect(phases.map(({ name }) => name)).toEqual(['starting', 'broken'])
+  })
+})
+
+describe('runLoop that somebody asks to look again', () => {
+  const asked = (events: readonly WorkerEvent[]) => typesOf(events).filter((type) => type !== 'state')
+
+  /** Rings in the first wait alone. */
+  const ringOnce = ({ lookBell, emit }: LoopTools): Partial<LoopTools> => ({
+    emit(event) {
+      emit(event)
+      if (slept.length === 0 && event.type === 'surroundings-broken') setImmediate(() => lookBell.ring())
+    },
+  })
+
+  it('tries a parked task at once, and tells anew what is broken', async () => {
+    const until = Date.now() + 3_600_000
+    const parked: Handled = { kind: 'held', trouble: { reason: 'quota', detail: 'used up', until } }
+    const handled: Handled[] = [parked, parked, ran('a')]
+    const { events, steps } = await loopOn({ handled, claims: ['a', 'a', 'a'].map(message) }, ringOnce)
+    expect(steps).toEqual(['idle', 'handle a', 'handle a', 'handle a'])
+    expect(asked(events)).toEqual([
+      ...['surroundings-broken', 'asked-to-look', 'surroundings-broken', 'surroundings-mended'],
+    ])
+  })
+
+  it('says that all is mended when it is', async () => {
+    const handled: Handled[] = [{ kind: 'held', trouble: NOT_INSTALLED }]
+    const { events } = await loopOn({ handled, claims: ['a', 'a'].map(message) }, ringOnce)
+    expect(asked(events)).toEqual(['surroundings-broken', 'asked-to-look', 'surroundings-mended'])
+  })
+
+  it('begins its waits for a missing CLI anew', async () => {
+    const inspected = [NOT_INSTALLED, NOT_INSTALLED, NOT_INSTALLED]
+    const { events, steps } = await loopOn({ inspected }, ringOnce)
+    expect(steps.filter((step) => step.startsWith('broken'))).toHaveLength(2)
+    expect(asked(events)).toEqual([
+      ...['surroundings-broken', 'asked-to-look', 'surroundings-broken', 'surroundings-mended'],
+    ])
+    expect(slept.map(({ ms }) => Math.round(ms / 1000))).toEqual([1, 1, 2])
+  })
+
+  it('tries a task although the circuit is open', async () => {
+    const { events, steps } = await loopOn(
+      { handled: [failed('a')], claims: ['a', 'b'].map(message), circuit: { failures: 1, now: () => 0 } },
+      ({ lookBell }) => ({ sayBroken: async () => void setImmediate(() => lookBell.ring()) }),
+    )
+    expect(steps.filter((step) => step.startsWith('handle'))).toEqual(['handle a', 'handle b'])
+    expect(asked(events)).toEqual(['circuit-opened', 'asked-to-look', 'circuit-half-open', 'circuit-closed'])
+  })
+
+  it('does not look again when it is to end', async () => {
+    const { end, events } = await loopOn({ inspected: [NOT_INSTALLED] }, ({ lookBell, control }) => ({
+      sayBroken: async () => {
+        lookBell.ring()
+        control.drain('enough')
+      },
+    }))
+    expect(end).toBe('drained')
+    expect(typesOf(events)).not.toContain('asked-to-look')
   })
 })
 

@@ -4,7 +4,7 @@ import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { jsonFlag } from '../flags.ts'
 import { openScreen } from '../screen.ts'
-import { agentJson, agentTable } from '../show.ts'
+import { agentJson, agentTable, waitingText } from '../show.ts'
 import { styledState, type Terminal, table } from '../terminal.ts'
 import { type Session, withTown } from '../with-town.ts'
 import { NO_AGENTS } from './list.ts'
@@ -72,7 +72,7 @@ function onChange(session: Session, tell: (summary: TownSummary) => void): (summ
 const AGES: ReadonlySet<string> = new Set(['heartbeatAgeMs', 'lastHeartbeat'])
 
 function statusJson({ context, keys }: Session, summary: TownSummary): object {
-  const { server, agents, agentsByState, tasksByState, waiting, deadLetters } = summary
+  const { server, agents, agentsByState, tasksByState, waiting, delayed, deadLetters } = summary
   return {
     town: keys.town,
     folder: context.place.root,
@@ -80,6 +80,7 @@ function statusJson({ context, keys }: Session, summary: TownSummary): object {
     agentsByState,
     tasksByState,
     waiting,
+    delayed,
     deadLetters,
     agents: agents.map(agentJson),
   }
@@ -95,7 +96,7 @@ function statusLines(session: Session, summary: TownSummary): string[] {
     ['Redis', `${context.target.address.shown}, ${server.version}, persistence: ${server.persistence}`],
     ['Agents', counts(terminal, summary.agentsByState)],
     ['Tasks', counts(terminal, summary.tasksByState)],
-    ['Waiting', String(summary.waiting)],
+    ['Waiting', waitingText(summary.waiting, summary.delayed)],
     ['Dead letters', deadLetters > 0 ? terminal.style('red', String(deadLetters)) : '0'],
   ]
   const [, ...lines] = table(
