@@ -1,5 +1,6 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { decodeMessage } from '../../src/domain/message.ts'
@@ -240,6 +241,24 @@ describe('a log file', () => {
     const raw = await town.cli('logs', id, '--raw')
     expect(raw.stderr).toMatch(/has no log file/)
   })
+})
+
+it('a run that puts a pipe in the place of its log file does not hold up the next', async () => {
+  const { town, agents } = await scene()
+  const worker = await town.worker('--cli', 'fake', '--max-attempts', '2', '--retry-delay', '10ms')
+  const id = await assign(town, 'x')
+  const first = await agents.next()
+  const path = join(town.root, '.tt', 'logs', `${id}.log`)
+  await rm(path)
+  await execa('mkfifo', [path])
+  await first.exit(1)
+  const second = await agents.next()
+  await second.stdout('done')
+  await second.exit(0)
+  const task = await ended(town, id)
+  expect(task).toMatchObject({ state: 'completed', result: 'done', attempts: 2 })
+  expect(task.log).toBeUndefined()
+  await worker.says(/the log file \S+ cannot be written/)
 })
 
 describe('a name', () => {
