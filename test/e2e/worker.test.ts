@@ -7,6 +7,7 @@ import { decodeMessage } from '../../src/domain/message.ts'
 import { getAgent } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { getTask } from '../../src/store/tasks.ts'
+import { isAlive } from '../rig/census.ts'
 import { makeTown, processLives, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
@@ -407,6 +408,19 @@ describe('a CLI of tinytown.toml', () => {
     await daemon.says(/auth: mine exited with 77/)
     const task = await taskThat(made, id, ({ state }) => state === 'assigned', 'is queued again')
     expect(task.attempts ?? 0).toBe(0)
+  })
+
+  it('whose version does not come holds up no result, and the question ends with the worker', async () => {
+    const asked = 'if [ "$1" = -V ]; then echo $$ > asked; exec sleep 300; fi'
+    const script = `${asked}; until [ -s asked ]; do sleep 0.02; done; cat > /dev/null; echo done`
+    const { made } = await town('version_args = ["-V"]', script)
+    const daemon = await made.worker('--cli', 'mine')
+    expect(await ended(made, await assign(made, 'x'))).toMatchObject({ state: 'completed', result: 'done' })
+    const pid = Number(await readFile(join(made.root, 'asked'), 'utf8'))
+    expect(isAlive(pid)).toBe(true)
+    daemon.signal('SIGTERM')
+    await until(() => !isAlive(pid), 'the question is ended', 6000)
+    expect(await daemon.exit).toBe(0)
   })
 
   it('whose version never comes does not keep the worker from registering, nor the end of a cancelled task', async () => {
