@@ -77,6 +77,8 @@ export type Outcome =
       readonly facts: RunFacts
       /** When the limit that it ran into is over, in milliseconds since 1970, where the CLI tells it. */
       readonly resetsAt?: number
+      /** Another run would end in the same way, whatever the reason. */
+      readonly final?: boolean
     }
   | { readonly kind: 'cancelled'; readonly facts: RunFacts }
   | { readonly kind: 'held'; readonly reason: 'not-installed' | 'config'; readonly detail: string }

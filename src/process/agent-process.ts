@@ -61,13 +61,13 @@ export interface ProcessOptions {
 }
 
 /** After the main process is gone, its pipes are waited for so long; they may be held open by a process that was missed. */
-const DRAIN_MS = 1000
+export const DRAIN_MS = 500
 /** How many times as long when the consumer is what is slow: what the CLI said must not be lost by that. */
-const SLOW_DRAINS = 5
+const SLOW_DRAINS = 10
 /** Between the request to end and the kill of a run that was cancelled: whoever cancels wants it gone. */
 const CANCEL_GRACE_MS = 500
-/** What a run that ended by itself left behind has less time to end than a run: a result waits for it. */
-const LEFTOVER_GRACE_MS = 1000
+/** What a run that ended by itself left behind has less time to end than a run: a result waits for it, and for its pipes; not for two seconds. */
+export const LEFTOVER_GRACE_MS = 750
 /** The longest time of a Node timer; a longer one fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 

@@ -3,7 +3,7 @@ import { formatSize } from '../base/size.ts'
 import { cutBytes, endBytes, oneLine } from '../base/text.ts'
 import type { Outcome, Reason, RunFacts } from '../domain/outcome.ts'
 import type { ProcessEnd } from './agent-process.ts'
-import type { Reading } from './output-reader.ts'
+import { LONGEST_EVENT, type Reading } from './output-reader.ts'
 import type { Profile, ToldError } from './profile.ts'
 import type { RunReport } from './report.ts'
 
@@ -15,6 +15,7 @@ const MAX_SENTENCE_BYTES = 2048
 export const PROMPT_REMEDY =
   'make .tt/tasks of the town writable for this user, with room on its disk, or set prompt = "stdin"'
 
+type Failing = (reason: Reason, sentence: string, more?: { final: boolean }) => Outcome
 type Exited = Extract<ProcessEnd, { kind: 'exited' }>
 
 /**
@@ -30,13 +31,14 @@ export function classify(
 ): Outcome {
   if (end.kind === 'not-started') return notStarted(profile, end)
   const facts = factsOf(end, reading)
-  const failed = (reason: Reason, sentence: string): Outcome => ({
+  const failed: Failing = (reason, sentence, more) => ({
     kind: 'failed',
     reason,
     // A CLI without events may say on stdout what went wrong.
     detail: detailOf(sentence, reading.stderr.trim() || reading.plain.text.trim()),
     facts,
     ...resetOf(profile, reading.report, now),
+    ...more,
   })
   switch (end.endedBy) {
     case 'timeout':
@@ -77,13 +79,7 @@ function resetOf(profile: Profile, report: RunReport, now: number): { resetsAt?:
   return resetsAt === undefined ? {} : { resetsAt }
 }
 
-function judge(
-  profile: Profile,
-  end: Exited,
-  reading: Reading,
-  facts: RunFacts,
-  failed: (reason: Reason, sentence: string) => Outcome,
-): Outcome {
+function judge(profile: Profile, end: Exited, reading: Reading, facts: RunFacts, failed: Failing): Outcome {
   const { report, plain } = reading
   // What we sent to one that lingers says nothing of its run.
   const exit = end.endedBy === 'lingering' ? { signal: null, exitCode: 0 } : end
@@ -97,24 +93,31 @@ function judge(
   }
   if (report.ended?.ok === false) return failed('exit', `${profile.id} said that its turn failed`)
   if (profile.terminalEvent && report.ended === null) {
-    const reason = stderrReason(profile, reading) ?? 'no-final-answer'
+    const reason = stderrReason(profile, reading)
+    if (reason === undefined && reading.unreadLines > 0) return unread(profile, reading, failed)
     return failed(
-      reason,
-      `${profile.id} exited with 0 without saying that its turn was over${unread(reading)}`,
+      reason ?? 'no-final-answer',
+      `${profile.id} exited with 0 without saying that its turn was over`,
     )
   }
   const isPlain = profile.parseLine === null
   const answer = (isPlain ? plain.text : (report.final ?? report.lastMessage ?? '')).trim()
-  if (answer === '')
-    return failed('no-final-answer', `${profile.id} exited with 0 without a final answer${unread(reading)}`)
+  if (answer === '') {
+    if (reading.unreadLines > 0) return unread(profile, reading, failed)
+    return failed('no-final-answer', `${profile.id} exited with 0 without a final answer`)
+  }
   // Of plain output the end is the answer; what comes before is how it got there.
   if (isPlain) return { kind: 'completed', result: answer, part: 'end', truncated: plain.cut, facts }
   return { kind: 'completed', result: answer, truncated: false, facts }
 }
 
-/** What was looked for may have stood in a line that was too long to be read. */
-function unread({ unreadLines }: Reading): string {
-  return unreadLines > 0 ? `; lines that were too long to be read: ${unreadLines}` : ''
+/** What is missing stood in a line that was too long to be read, and would stand there again. */
+function unread(profile: Profile, { unreadLines }: Reading, failed: Failing): Outcome {
+  const lines = unreadLines === 1 ? 'an event' : `${unreadLines} events`
+  const sentence = `${profile.id} printed ${lines} of more than ${LONGEST_EVENT} characters, which cannot be read, and its answer in no other`
+  return failed('output-limit', `${sentence}; have it write a result of that size into a file`, {
+    final: true,
+  })
 }
 
 /** Why a CLI gave up before it printed events. After a terminal event anything on stderr is talk. */

@@ -5,8 +5,10 @@ import { messageOf } from '../domain/errors.ts'
 import type { AgentEvent, Profile } from './profile.ts'
 import { ANSWER_CHARS, addEvent, answerTail, EMPTY_REPORT, type RunReport, StderrTail } from './report.ts'
 
-/** The longest line that is read as an event, in UTF-16 units. */
-const MAX_LINE = 4 * 1024 * 1024
+/** The longest line that is read as an event, in UTF-16 units: a whole result may be one. */
+export const LONGEST_EVENT = 16 * 1024 * 1024
+/** The longest line of plain text of which the beginning is shown. */
+const LONGEST_TEXT = 1024 * 1024
 
 /** What is read from the two streams of a run. */
 export interface Reading {
@@ -28,7 +30,7 @@ export class OutputReader {
   readonly #onLife: () => void
   readonly #redact: (text: string) => string
   readonly #stdout: LineSplitter
-  readonly #stderr = new LineSplitter(MAX_LINE)
+  readonly #stderr = new LineSplitter(LONGEST_TEXT)
   readonly #plain = answerTail()
   readonly #stderrTail = new StderrTail()
   #report: RunReport = EMPTY_REPORT
@@ -48,7 +50,8 @@ export class OutputReader {
   }) {
     this.#profile = options.profile
     // Of a plain answer the end counts, also where it is one line.
-    this.#stdout = new LineSplitter(MAX_LINE, options.profile.parseLine === null ? ANSWER_CHARS : 0)
+    const isPlain = options.profile.parseLine === null
+    this.#stdout = isPlain ? new LineSplitter(LONGEST_TEXT, ANSWER_CHARS) : new LineSplitter(LONGEST_EVENT)
     this.#show = options.show
     this.#onTerminal = options.onTerminal
     this.#onLife = options.onLife
@@ -96,7 +99,7 @@ export class OutputReader {
   #takeCut(): void {
     this.#lives = true
     this.#unreadLines += 1
-    this.#show(`! a line of more than ${MAX_LINE} characters was not read`)
+    this.#show(`! a line of more than ${LONGEST_EVENT} characters was not read`)
   }
 
   #takeEvents(events: readonly AgentEvent[]): void {

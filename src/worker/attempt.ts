@@ -1,4 +1,5 @@
 import { anyOf } from '../base/abort.ts'
+import { sleep } from '../base/clock.ts'
 import { oneLine } from '../base/text.ts'
 import { newId } from '../domain/ids.ts'
 import type { Message } from '../domain/message.ts'
@@ -21,6 +22,9 @@ import {
   type Told,
   type Work,
 } from './work.ts'
+
+/** How long a run that is over waits for the version of its CLI; the next one has it. */
+const VERSION_PATIENCE_MS = 500
 
 export async function attempt(
   claimed: Claimed,
@@ -96,14 +100,20 @@ async function runTask(
   }
   const { prompt, notesUsed } = promptOf(work, tools)
   const end = anyOf(cancelled, tools.control.halting)
-  const [outcome, cliVersion] = await Promise.all([
-    tools.run({ taskId, attempt: number, prompt, end }),
-    tools.cliVersion(end),
-  ])
+  const asked = tools.cliVersion(end)
+  const outcome = await tools.run({ taskId, attempt: number, prompt, end })
   const why = 'reason' in outcome ? { reason: outcome.reason } : {}
   const facts = 'facts' in outcome ? { facts: outcome.facts } : {}
   tools.emit({ type: 'run-ended', taskId, attempt: number, outcome: outcome.kind, ...why, ...facts })
-  return { outcome, notesUsed, cliVersion }
+  return { outcome, notesUsed, cliVersion: await within(VERSION_PATIENCE_MS, asked) }
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  const patience = new AbortController()
+  const late = sleep(ms, patience.signal).then(() => undefined)
+  const done = await Promise.race([promise, late])
+  patience.abort()
+  return done
 }
 
 function promptOf(

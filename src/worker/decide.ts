@@ -91,9 +91,10 @@ const ENDED_AT_MOST_ONCE =
   'The worker ended in the middle of the run; at most once means that it is not run again'
 
 function decideFailed(
-  { reason, detail, facts, resetsAt }: Extract<Outcome, { kind: 'failed' }>,
+  { reason, detail, facts, resetsAt, final }: Extract<Outcome, { kind: 'failed' }>,
   rules: RetryRules,
 ): Decision {
+  if (final) return failure({ reason, detail, facts })
   const verdict = retryVerdict(reason, rules)
   if (verdict.kind === 'hold') {
     const until = resetsAt !== undefined && isLimit(reason) ? { until: resetsAt } : {}

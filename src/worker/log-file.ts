@@ -1,8 +1,9 @@
-import { createWriteStream, statSync, type WriteStream } from 'node:fs'
+import { closeSync, constants, createWriteStream, fstatSync, ftruncateSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { formatSize } from '../base/size.ts'
 import { messageOf } from '../domain/errors.ts'
 import { makeFolders } from './folder.ts'
+import { PatientStream } from './patient-stream.ts'
 
 interface LogFileOptions {
   readonly path: string
@@ -14,11 +15,12 @@ interface LogFileOptions {
 
 /**
  * The log file of a task, which its attempts share. It never grows beyond its limit: what comes then is left out, with a line
- * that says so. An attempt that finds less than half of the room begins the file anew. A file that cannot be written is told once.
+ * that says so. An attempt that finds less than half of the room begins the file anew. A file that cannot be written, or that takes nothing for
+ * five seconds, is told once.
  */
 export class LogFile {
   readonly #options: LogFileOptions
-  readonly #file: WriteStream | null
+  readonly #file: PatientStream | null
   /** What the file takes before its note on the cut. */
   #room = Number.POSITIVE_INFINITY
   #full = false
@@ -30,23 +32,11 @@ export class LogFile {
 
   /** Writes. The promise, when there is one, settles when the file can take more. */
   write(chunk: Uint8Array): Promise<void> | undefined {
-    const file = this.#file
-    if (!file || file.destroyed || this.#full) return undefined
-    if (file.write(this.#fitting(chunk))) return undefined
-    return new Promise((resolve) => {
-      const done = () => {
-        file.off('drain', done)
-        file.off('close', done)
-        resolve()
-      }
-      file.once('drain', done)
-      file.once('close', done)
-    })
+    return this.#full ? undefined : this.#file?.write(this.#fitting(chunk))
   }
 
   async close(): Promise<void> {
-    const file = this.#file
-    if (file && !file.destroyed) await new Promise<void>((resolve) => file.end(() => resolve()))
+    await this.#file?.end()
   }
 
   #fitting(chunk: Uint8Array): Uint8Array {
@@ -61,30 +51,31 @@ export class LogFile {
     return Buffer.from(`\n[tinytown-worker: ${what}: a log file holds at most ${limit} (--output-limit)]\n`)
   }
 
-  #open(): WriteStream | null {
+  #open(): PatientStream | null {
     const { path, maxBytes, onFailed } = this.#options
     try {
       makeFolders(dirname(dirname(path)), dirname(path))
+      const { fd, size } = openRegular(path)
+      const anew = maxBytes > 0 && size > maxBytes / 2
+      if (anew) ftruncateSync(fd)
+      const file = new PatientStream(createWriteStream(path, { fd }), onFailed)
+      const gone = this.#note('what earlier attempts wrote is gone')
+      if (anew) void file.write(gone)
+      if (maxBytes > 0) this.#room = maxBytes - (anew ? gone.length : size) - this.#note('cut here').length
+      return file
     } catch (error) {
       onFailed(messageOf(error))
       return null
     }
-    const found = maxBytes > 0 ? sizeOf(path) : 0
-    const anew = found > maxBytes / 2
-    const file = createWriteStream(path, { flags: anew ? 'w' : 'a', mode: 0o640 })
-    file.on('error', (error) => onFailed(messageOf(error)))
-    const gone = this.#note('what earlier attempts wrote is gone')
-    if (anew) file.write(gone)
-    if (maxBytes > 0) this.#room = maxBytes - (anew ? gone.length : found) - this.#note('cut here').length
-    return file
   }
 }
 
-function sizeOf(path: string): number {
-  try {
-    const found = statSync(path)
-    return found.isFile() ? found.size : 0
-  } catch {
-    return 0
-  }
+/** Opens a file to write at its end. A run could put a pipe in its place, for the next attempt to wait at for ever. */
+function openRegular(path: string): { fd: number; size: number } {
+  const { O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK } = constants
+  const fd = openSync(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0o640)
+  const found = fstatSync(fd)
+  if (found.isFile()) return { fd, size: found.size }
+  closeSync(fd)
+  throw new Error('it is no regular file; remove it')
 }

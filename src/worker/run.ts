@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Redactor } from '../base/redact.ts'
 import { messageOf } from '../domain/errors.ts'
@@ -77,7 +77,7 @@ export function createRunner(options: RunnerOptions): Runner {
   const { profile, townRoot, pauseSignal, lease } = options
   const cwd = profile.workdir ? resolve(townRoot, profile.workdir) : options.workdir
   const logFile = (taskId: Id) => join(townRoot, '.tt', 'logs', `${taskId}.log`)
-  const logPath = (taskId: Id) => (existsSync(logFile(taskId)) ? logFile(taskId) : undefined)
+  const logPath = (taskId: Id) => (isFile(logFile(taskId)) ? logFile(taskId) : undefined)
   let current: AgentProcess | null = null
   let inHand: Id | null = null
   const onStart = (child: AgentProcess) => {
@@ -131,10 +131,18 @@ async function inspect(options: RunnerOptions, cwd: string): Promise<Trouble | n
 }
 
 function folderExists(path: string): boolean {
+  return found(path)?.isDirectory() === true
+}
+
+function isFile(path: string): boolean {
+  return found(path)?.isFile() === true
+}
+
+function found(path: string): Stats | null {
   try {
-    return statSync(path).isDirectory()
+    return statSync(path)
   } catch {
-    return false
+    return null
   }
 }
 

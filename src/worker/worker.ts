@@ -77,7 +77,7 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const [ending, over, parted] = [new AbortController(), new AbortController(), new AbortController()]
   const redis = patientWith(options, parted.signal)
   tellEnds(options, lifecycle, redis)
-  const attempt = attemptTools(options, lifecycle, redis)
+  const attempt = attemptTools(options, lifecycle, { redis, over: over.signal })
   const heart = keepHeartbeat({
     pulse: (beat) => redis.once(() => pulse(lease, beat)),
     answerOne: (look) => redis.once(() => answerAtOnce(look, attempt)),
@@ -207,7 +207,11 @@ function tellEnds(
   halting.addEventListener('abort', () => emit({ type: 'halting', why: String(halting.reason) }), once)
 }
 
-function attemptTools(options: WorkerOptions, lifecycle: Lifecycle, redis: Patience): AttemptTools {
+function attemptTools(
+  options: WorkerOptions,
+  lifecycle: Lifecycle,
+  { redis, over }: { redis: Patience; over: AbortSignal },
+): AttemptTools {
   const { lease, control, emit, redact } = options
   // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
   const write = redis.until(control.halting)
@@ -216,7 +220,9 @@ function attemptTools(options: WorkerOptions, lifecycle: Lifecycle, redis: Patie
     report: (id, result) => report(id, result, control.halting),
     read: (id: Id) => write(() => getTask(lease.redis, lease.town, id)),
   }
-  return { ...attempt, mission, lease, lifecycle, control, emit, redact, write }
+  // No task waits for an answer that does not come; nor is it left behind.
+  const cliVersion = (signal: AbortSignal) => attempt.cliVersion(anyOf(signal, over))
+  return { ...attempt, cliVersion, mission, lease, lifecycle, control, emit, redact, write }
 }
 
 function loopTools(

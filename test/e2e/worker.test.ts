@@ -1,11 +1,13 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { decodeMessage } from '../../src/domain/message.ts'
 import { getAgent } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { getTask } from '../../src/store/tasks.ts'
+import { isAlive } from '../rig/census.ts'
 import { makeTown, processLives, useClosers } from '../rig/daemon.ts'
 import { agentOf, assign, ended, push, taskThat, useScene } from '../rig/scene.ts'
 import { until } from '../rig/until.ts'
@@ -242,6 +244,24 @@ describe('a log file', () => {
   })
 })
 
+it('a run that puts a pipe in the place of its log file does not hold up the next', async () => {
+  const { town, agents } = await scene()
+  const worker = await town.worker('--cli', 'fake', '--max-attempts', '2', '--retry-delay', '10ms')
+  const id = await assign(town, 'x')
+  const first = await agents.next()
+  const path = join(town.root, '.tt', 'logs', `${id}.log`)
+  await rm(path)
+  await execa('mkfifo', [path])
+  await first.exit(1)
+  const second = await agents.next()
+  await second.stdout('done')
+  await second.exit(0)
+  const task = await ended(town, id)
+  expect(task).toMatchObject({ state: 'completed', result: 'done', attempts: 2 })
+  expect(task.log).toBeUndefined()
+  await worker.says(/the log file \S+ cannot be written/)
+})
+
 describe('a name', () => {
   it('keeps its agent id and its inbox over a restart', async () => {
     const { town, agents } = await scene()
@@ -388,6 +408,19 @@ describe('a CLI of tinytown.toml', () => {
     await daemon.says(/auth: mine exited with 77/)
     const task = await taskThat(made, id, ({ state }) => state === 'assigned', 'is queued again')
     expect(task.attempts ?? 0).toBe(0)
+  })
+
+  it('whose version does not come holds up no result, and the question ends with the worker', async () => {
+    const asked = 'if [ "$1" = -V ]; then echo $$ > asked; exec sleep 300; fi'
+    const script = `${asked}; until [ -s asked ]; do sleep 0.02; done; cat > /dev/null; echo done`
+    const { made } = await town('version_args = ["-V"]', script)
+    const daemon = await made.worker('--cli', 'mine')
+    expect(await ended(made, await assign(made, 'x'))).toMatchObject({ state: 'completed', result: 'done' })
+    const pid = Number(await readFile(join(made.root, 'asked'), 'utf8'))
+    expect(isAlive(pid)).toBe(true)
+    daemon.signal('SIGTERM')
+    await until(() => !isAlive(pid), 'the question is ended', 6000)
+    expect(await daemon.exit).toBe(0)
   })
 
   it('whose version never comes does not keep the worker from registering, nor the end of a cancelled task', async () => {

@@ -173,7 +173,7 @@ describe('a run whose surroundings fail it', () => {
     })
     reader.push('stdout', Buffer.from('a notice\n'))
     expect(signs).toBe(0)
-    reader.push('stdout', Buffer.alloc(5 * 1024 * 1024, 'x'))
+    reader.push('stdout', Buffer.alloc(17 * 1024 * 1024, 'x'))
     reader.push('stdout', Buffer.from('\n'))
     expect(signs).toBe(1)
   })

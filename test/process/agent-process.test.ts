@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { monotonicMs } from '../../src/base/clock.ts'
 import { deferred } from '../../src/base/deferred.ts'
+import { DRAIN_MS, LEFTOVER_GRACE_MS } from '../../src/process/agent-process.ts'
 import { OutputReader } from '../../src/process/output-reader.ts'
 import type { Profile } from '../../src/process/profile.ts'
 import { isAlive } from '../rig/census.ts'
@@ -371,6 +372,21 @@ describe('what a run leaves behind', () => {
     const child = rig.start(sh(code), { limits: { killGraceMs: 60_000 } })
     await child.result
     expect(Date.now() - Number(await rig.sign('gone'))).toBeLessThan(2500)
+  })
+
+  it('10: settles within two seconds of the exit, whatever is left: one that is deaf, and one that nobody finds and that holds stdout', async () => {
+    const stays = await rig.script('stays.cjs', IGNORES_TERM)
+    const away = (name: string) => `'${process.execPath}' '${stays}' ${name}`
+    // A parent that is gone, another session, another environment: no trace leads from it to the run.
+    const unfound = `(env -i setsid ${away('unfound')} &)`
+    const code = `${unfound}; setsid ${away('deaf')} & until [ -s deaf ] && [ -s unfound ]; do sleep 0.02; done`
+    const child = rig.start(sh(code), { limits: { killGraceMs: 60_000 } })
+    const end = exitedEnd(await child.result)
+    process.kill(Number(await rig.sign('unfound')), 'SIGKILL')
+    expect(end).toMatchObject({ exitCode: 0 })
+    expect(isAlive(Number(await rig.sign('deaf')))).toBe(false)
+    // What is left of the two seconds is for a machine that is busy.
+    expect(LEFTOVER_GRACE_MS + DRAIN_MS).toBeLessThanOrEqual(1500)
   })
 
   it('does not touch the child of another agent that has taken the task over', async () => {

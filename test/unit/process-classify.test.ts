@@ -266,10 +266,21 @@ describe('how much is told', () => {
   it.each([
     ['no end of the turn', {}],
     ['no answer', { ended: { ok: true } }],
-  ])('says with %s that lines were too long to be read', (_, report) => {
-    const { detail } = outcome(exit(), read(report, { unreadLines: 2 })) as { detail: string }
-    expect(detail).toMatch(/; lines that were too long to be read: 2$/)
-    expect(outcome(exit(), read(report))).not.toMatchObject({ detail: expect.stringContaining('too long') })
+  ])('says with %s that it stood in a line that is too long to be read, also the next time', (_, report) => {
+    const told = outcome(exit(), read(report, { unreadLines: 2 }))
+    expect(told).toMatchObject({
+      reason: 'output-limit',
+      final: true,
+      detail: expect.stringMatching(/2 events of more/),
+    })
+    expect(outcome(exit(), read(report))).toMatchObject({ reason: 'no-final-answer' })
+    expect(outcome(exit(), read(report))).not.toHaveProperty('final')
+  })
+
+  it('takes no line that is too long for the cause where there is an answer, or another cause', () => {
+    expect(outcome(exit(), read(DONE, { unreadLines: 1 }))).toMatchObject({ kind: 'completed' })
+    const lost = read({}, { unreadLines: 1, stderr: 'No such session' })
+    expect(outcome(exit(), lost)).toMatchObject({ reason: 'session-lost' })
   })
 
   it('keeps the sentence and the end of stderr in 4 KiB', () => {

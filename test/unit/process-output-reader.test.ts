@@ -106,7 +106,14 @@ describe('a CLI with events', () => {
     expect(reader.finish().mute).toBe(mute)
   })
 
-  it('does not read a line of more than 4 Mi characters, says so, and goes on', () => {
+  it('reads a result of 10 MB in one line', () => {
+    const { reader, say } = readerOf(parseLine)
+    say({ type: 'final', text: 'r'.repeat(10_000_000) }, { type: 'end', ok: true })
+    const { report, unreadLines } = reader.finish()
+    expect([report.final?.length, report.ended, unreadLines]).toEqual([10_000_000, { ok: true }, 0])
+  })
+
+  it('does not read a line of more than 16 Mi characters, says so, and goes on', () => {
     const { reader, shown, say } = readerOf(parseLine)
     const chunk = Buffer.alloc(1024 * 1024, 'x')
     for (let i = 0; i < 20; i += 1) reader.push('stdout', chunk)

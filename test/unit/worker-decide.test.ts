@@ -127,6 +127,15 @@ describe('decide', () => {
     },
   )
 
+  it('runs no task again whose run would end in the same way', () => {
+    const outcome = { kind: 'failed', reason: 'output-limit', detail, facts, final: true } as const
+    expect(decide(outcome, { ...LAST, attempt: 1 })).toMatchObject({
+      kind: 'settle',
+      state: 'failed',
+      bury: detail,
+    })
+  })
+
   it.each(NEVER)('runs no task again whose run failed by %s', (reason) => {
     const outcome = { kind: 'failed', reason, detail, facts } as const
     expect(decide(outcome, { ...LAST, maxAttempts: 3 })).toMatchObject({ kind: 'settle', state: 'failed' })

@@ -1,7 +1,8 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LogFile } from '../../src/worker/log-file.ts'
@@ -70,4 +71,13 @@ describe('a log file with a limit', () => {
     for (let run = 0; run < 2; run += 1) await write(path, 0, some(3_000_000))
     expect(statSync(path).size).toBe(6_000_000)
   })
+})
+
+it('is refused at once where a pipe stands, whether somebody reads it or not', async () => {
+  const path = await newPath()
+  await execa('mkfifo', [path])
+  expect(await write(path, 4000, some(100_000))).toEqual([expect.stringContaining('ENXIO')])
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  expect(await write(path, 4000, some(100_000))).toEqual([expect.stringContaining('no regular file')])
+  closeSync(reader)
 })
