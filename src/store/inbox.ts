@@ -6,7 +6,6 @@ import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
 import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
-import { putPoisonAside as putPoisonAsideScript } from './scripts/put-poison-aside.ts'
 import { clientId, unblock } from './unblock.ts'
 
 /** A claimed message: its text, and the digest of its bytes, by which it is known from now on. */
@@ -99,12 +98,15 @@ export async function waitForMessage(
   }
 }
 
-/** `gone`: the message was in flight no more. `duplicate`: one with its id, which is remembered, was handled before. */
-export interface Acknowledged {
-  readonly kind: 'ok' | 'gone' | 'duplicate'
-  /** How many older notes had to go, as too many wait. */
-  readonly forgotten: number
-}
+/**
+ * `gone`: the message was in flight no more. `duplicate`: one with its id, which is remembered, was handled before. `no-notes`: nothing was
+ * written, as there is something else where the notes belong.
+ */
+export type Acknowledged =
+  /** `forgotten`: how many older notes had to go, as too many wait. */
+  | { readonly kind: 'ok'; readonly forgotten: number }
+  | { readonly kind: 'gone' | 'duplicate' }
+  | { readonly kind: 'no-notes'; readonly type: string }
 
 /** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. */
 export async function acknowledgeMessage(
@@ -115,39 +117,29 @@ export async function acknowledgeMessage(
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox, agent.handled]
-  const [kind, forgotten] = await runLeased(lease, acknowledgeScript, keys, [
+  const [kind, found = ''] = await runLeased(lease, acknowledgeScript, keys, [
     digest,
     end.note ?? '',
     end.reply?.raw ?? '',
     end.messageId ?? '',
   ])
-  return { kind: kind as Acknowledged['kind'], forgotten: Number(forgotten ?? 0) }
-}
-
-/** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */
-export async function putAsideMessage(
-  lease: Lease,
-  { digest }: Claimed,
-  why: { reason: Reason; detail: string },
-): Promise<string | null> {
-  const keys = [lease.agent.lease, lease.agent.inFlight, lease.town.deadLetters]
-  const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail]
-  const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
-  return kind === 'ok' ? id : null
+  if (kind === 'ok') return { kind, forgotten: Number(found) }
+  if (kind === 'no-notes') return { kind, type: found }
+  return { kind: kind === 'duplicate' ? kind : 'gone' }
 }
 
 /**
- * Moves a message with which too many workers died to the dead letters; its task has failed. Returns its id there; null when it was in
- * flight no more.
+ * Moves a claimed message that cannot be run, or with which too many workers died, to the dead letters; a task of it has failed.
+ * Returns its id there; null when it was in flight no more.
  */
-export async function putPoisonAside(
+export async function putAsideMessage(
   lease: Lease,
-  { digest }: Poison,
+  { digest }: Pick<Claimed, 'digest'>,
   why: { reason: Reason; detail: string },
 ): Promise<string | null> {
   const { agent, town } = lease
   const keys = [agent.lease, agent.inFlight, town.deadLetters, agent.deaths, town.events, agent.events]
   const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail, town.taskPrefix]
-  const [kind, id = ''] = await runLeased(lease, putPoisonAsideScript, keys, args)
+  const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
   return kind === 'ok' ? id : null
 }

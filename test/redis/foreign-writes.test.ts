@@ -168,16 +168,22 @@ describe('notes', () => {
     expect(started.notes.length + started.notesLeft).toBe(500)
   })
 
-  it('that are no list leave the task as it is', async () => {
+  it('that are no list keep no task from its run, and a message that would be one goes to the dead letters', async () => {
     const lease = await register()
     await here.redis.set(lease.agent.notes, 'no list')
-    const taskId = await assign(lease)
-    const { digest } = await claimed(lease)
-    await expect(startTask(lease, { digest, taskId, startId: newId(), cli: 'demo' })).rejects.toThrow(
-      /WRONGTYPE/,
-    )
-    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'assigned' })
-    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'idle' })
+    const { digest, started } = await claimAndStart(lease, await assign(lease))
+    expect(started).toMatchObject({ kind: 'started', notes: [], notesLeft: 0 })
+    const taskId = started.kind === 'started' ? started.task.id : ''
+    expect(await settleTask(lease, settlement(digest, taskId, { notesUsed: 1 }))).toMatchObject({
+      kind: 'ok',
+    })
+    await here.redis.rpush(lease.agent.inbox, 'news')
+    const claim = await claimed(lease)
+    expect(await acknowledgeMessage(lease, claim, { note: 'news' })).toEqual({
+      kind: 'no-notes',
+      type: 'string',
+    })
+    expect(await claimed(lease)).toEqual(claim)
   })
 })
 

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { MEND, NOW } from './shared.ts'
+import { DEATHS, MEND, NOW, REFUSAL } from './shared.ts'
 
 /**
  * Hands over the next message: what is in flight already (a claim that was cut off, or a worker that died), else the head
@@ -22,6 +22,8 @@ export const claim = script(
   NOW,
   RECORD,
   MEND,
+  DEATHS,
+  REFUSAL,
   `
 local lease, in_flight, urgent, inbox, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 if redis.call('GET', lease) ~= ARGV[1] then return {'lost'} end
@@ -40,6 +42,8 @@ end
 local _, now_ms = now()
 local due = redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', now_ms, 'LIMIT', 0, 100)
 local tail = ARGV[4] == 'tail'
+local refused = #due > 0 and refusal({inbox, 'list', 'LPUSH', 'RPUSH'}, {KEYS[7], 'zset', 'ZREM'})
+if refused then return refused end
 for i = 1, #due do
   local message = tail and due[i] or due[#due + 1 - i]
   redis.call('ZREM', KEYS[7], message)
@@ -50,7 +54,7 @@ if not raw then raw = redis.call('LMOVE', urgent, in_flight, 'LEFT', 'RIGHT') en
 if not raw then raw = redis.call('LMOVE', inbox, in_flight, 'LEFT', 'RIGHT') end
 if not raw then return {'empty', tostring(rounds), tostring(redis.call('ZCARD', KEYS[7]))} end
 local digest = redis.sha1hex(raw)
-local deaths = tonumber(redis.call('HGET', KEYS[8], digest)) or 0
+local deaths = deaths_of(KEYS[8], digest)
 if deaths >= tonumber(ARGV[5]) then return {'poison', tostring(deaths), digest} end
 return {'message', tostring(rounds), raw, digest}`,
 )

@@ -1,7 +1,18 @@
 import { IN_HAND } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, BURY, EMIT, HANDLED, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import {
+  ACTIVITY,
+  BURY,
+  EMIT,
+  HANDLED,
+  KEPT_SECONDS,
+  NOW,
+  REFUSAL,
+  TAKE,
+  TASK_STATE,
+  TITLE,
+} from './shared.ts'
 
 /**
  * Writes how a task ended, acknowledges its message and makes the agent idle: all of it or nothing. A task that somebody
@@ -34,6 +45,7 @@ export const settle = script(
   TASK_STATE,
   BURY,
   HANDLED,
+  REFUSAL,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, settle_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -59,6 +71,13 @@ end
 if ARGV[11] ~= '' and verdict[1] == 'ended' and verdict[2] ~= ARGV[14] then return {'reread', verdict[2]} end
 -- Whoever cancelled a task with our script has told it.
 local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
+local list, raw = in_flight, find(in_flight, digest)
+if not raw and spooled then list, raw = KEYS[12], find(KEYS[12], digest) end
+local buries = ARGV[15] ~= '' and verdict[1] == 'ok' and raw
+local refused = refusal(changing(task), changing(agent), {list, 'list', 'LREM'}, {receipt, 'string', 'SET'},
+  buries and {KEYS[11], 'stream', 'XADD'} or nil)
+if refused then return refused end
+if buries then bury(KEYS[11], agent_id, get(agent, 'name') or '', reason, ARGV[15], raw, task_id) end
 if task.there and verdict[2] ~= 'running' then
   for i = 18, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end
 end
@@ -69,13 +88,10 @@ if verdict[1] == 'ok' then
   if reason ~= '' then put(task, 'reason', reason) end
   if state == 'completed' and agent.there then add(agent, 'tasks_completed', 1) end
 end
-local raw = take(in_flight, digest) or spooled and take(KEYS[12], digest)
-if ARGV[15] ~= '' and verdict[1] == 'ok' and raw then
-  bury(KEYS[11], agent_id, get(agent, 'name') or '', reason, ARGV[15], raw, task_id)
-end
+if raw then redis.call('LREM', list, 1, raw) end
 remember(KEYS[13], ARGV[17], now_ms)
 -- A run that failed may have failed before it read them: told twice is better than never.
-if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.call('LTRIM', notes, ARGV[10], -1) end
+if tonumber(ARGV[10]) > 0 and (state == 'completed' or state == 'running') then redis.pcall('LTRIM', notes, ARGV[10], -1) end
 redis.call('SET', receipt, settle_id, 'EX', ${KEPT_SECONDS})
 save(task)
 local after = 'idle'
