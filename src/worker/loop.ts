@@ -2,14 +2,12 @@ import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
-import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Circuit, RunEnd } from '../reliability/circuit.ts'
-import { holdMs } from '../reliability/retry-policy.ts'
 import type { Claim, Claimed, Poison } from '../store/inbox.ts'
-import { replyErrorCode } from '../store/script.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { standBroken, tellBroken, troubleOfRefusal } from './refused.ts'
 import type { Trouble } from './run.ts'
 import type { Handled } from './work.ts'
 
@@ -45,66 +43,73 @@ export interface LoopTools {
 /** Why the loop ended. */
 export type LoopEnd = 'drained' | 'empty' | 'paused' | 'rounds' | 'broken' | 'evicted' | 'restarted'
 
+/** What the loop counts: its runs, and the tries since something only the start of a run showed was in order. */
+interface Counts {
+  rounds: number
+  held: number
+}
+
 /** Claims and handles one message after another until it is told to drain. */
 export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
-  let rounds = 0
-  let held = 0
+  const counts: Counts = { rounds: 0, held: 0 }
   while (!tools.control.draining.aborted) {
-    if (!(await inOrder(tools))) {
-      if (tools.once) return 'broken'
-      continue
-    }
-    const rung = tools.bell.next
-    const claim = await claimed(tools)
-    if ('trouble' in claim) {
-      held += 1
-      if (held === 1) await tools.sayBroken(claim.trouble.detail)
-      await standBroken({ by: 'start', trouble: claim.trouble, tries: held }, tools)
-      if (tools.once) return 'broken'
-      continue
-    }
-    // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
-    if (tools.control.draining.aborted) break
-    if (claim.kind !== 'paused' && tools.lifecycle.phase.name === 'paused') {
-      tools.lifecycle.enter({ name: 'idle' }, 'resumed')
-      tools.emit({ type: 'resumed' })
-    }
-    if (claim.kind === 'message') {
-      const handled = await tools.handle(claim)
-      if (handled.kind === 'drain') tools.control.drain('shutdown message')
-      if (handled.kind === 'ran') {
-        rounds += 1
-        if (held > 0) tools.emit({ type: 'surroundings-mended' })
-        held = 0
-        if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
-        await learn(handled.end, tools)
-        if (tools.once && tools.circuit.state === 'open') return 'broken'
-      }
-      if (handled.kind === 'held') {
-        held += 1
-        await standBroken({ by: 'start', trouble: handled.trouble, tries: held }, tools)
-        if (tools.once) return 'broken'
-      }
-      continue
-    }
-    if (claim.kind === 'poison') {
-      await tools.putPoisonAside(claim)
-      continue
-    }
-    const end = await rest(claim, rung, tools)
+    const end = await turn(counts, tools).catch((error) => afterRefusal(error, counts, tools))
     if (end) return end
   }
   return 'drained'
 }
 
-/** A key of the agent that holds something else than it should is trouble, not the end: somebody can put it right. */
-async function claimed({ claim }: LoopTools): Promise<Claim | { readonly trouble: Trouble }> {
-  try {
-    return await claim()
-  } catch (error) {
-    if (replyErrorCode(error) !== 'WRONGTYPE') throw error
-    return { trouble: { reason: 'config', detail: `The queue cannot be read: ${messageOf(error)}` } }
+/** What Redis refuses is trouble, not the end, and not the fault of the message in hand: somebody can put it right. */
+async function afterRefusal(error: unknown, counts: Counts, tools: LoopTools): Promise<LoopEnd | null> {
+  const trouble = troubleOfRefusal(error)
+  if (trouble === null) throw error
+  if (tools.control.draining.aborted) return null
+  counts.held += 1
+  if (counts.held === 1) await tellBroken(trouble, tools)
+  await standBroken({ by: 'start', trouble, tries: counts.held }, tools)
+  return tools.once ? 'broken' : null
+}
+
+/** Claims one message and handles it, or rests. Returns why the loop is over, or null. */
+async function turn(counts: Counts, tools: LoopTools): Promise<LoopEnd | null> {
+  if (!(await inOrder(tools))) return tools.once ? 'broken' : null
+  const rung = tools.bell.next
+  const claim = await tools.claim()
+  // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
+  if (tools.control.draining.aborted) return null
+  if (claim.kind !== 'paused' && tools.lifecycle.phase.name === 'paused') {
+    tools.lifecycle.enter({ name: 'idle' }, 'resumed')
+    tools.emit({ type: 'resumed' })
   }
+  if (claim.kind === 'message') return await done(await tools.handle(claim), counts, tools)
+  if (claim.kind === 'poison') {
+    await tools.putPoisonAside(claim)
+    return null
+  }
+  if (tools.lifecycle.phase.name === 'broken' && claim.kind === 'empty') {
+    counts.held = 0
+    await mend(tools)
+  }
+  return await rest(claim, rung, tools)
+}
+
+/** Counts what came of a message. */
+async function done(handled: Handled, counts: Counts, tools: LoopTools): Promise<LoopEnd | null> {
+  if (handled.kind === 'drain') tools.control.drain('shutdown message')
+  if (handled.kind === 'ran') {
+    counts.rounds += 1
+    if (counts.held > 0) tools.emit({ type: 'surroundings-mended' })
+    counts.held = 0
+    if (tools.maxRounds > 0 && counts.rounds >= tools.maxRounds) return 'rounds'
+    await learn(handled.end, tools)
+    if (tools.once && tools.circuit.state === 'open') return 'broken'
+  }
+  if (handled.kind === 'held') {
+    counts.held += 1
+    await standBroken({ by: 'start', trouble: handled.trouble, tries: counts.held }, tools)
+    if (tools.once) return 'broken'
+  }
+  return null
 }
 
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
@@ -114,7 +119,6 @@ async function rest(
   tools: LoopTools,
 ): Promise<LoopEnd | null> {
   const { lifecycle, control, emit } = tools
-  if (lifecycle.phase.name === 'broken' && claim.kind === 'empty') await mend(tools)
   switch (claim.kind) {
     case 'empty':
       if (await tools.fetchWork()) return null
@@ -207,15 +211,4 @@ async function mend({ emit, sayIdle, lifecycle }: LoopTools): Promise<void> {
   await sayIdle()
   lifecycle.enter({ name: 'idle' })
   emit({ type: 'surroundings-mended' })
-}
-
-/** Says once what is broken, and waits longer from try to try. */
-async function standBroken(
-  { by, trouble, tries }: { by: 'look' | 'start'; trouble: Trouble; tries: number },
-  tools: LoopTools,
-): Promise<void> {
-  const retryMs = holdMs(trouble, tries)
-  tools.lifecycle.enter({ name: 'broken', by, tries }, trouble.reason)
-  if (tries === 1) tools.emit({ type: 'surroundings-broken', ...trouble, retryMs })
-  if (!tools.once) await sleep(retryMs, tools.control.draining)
 }

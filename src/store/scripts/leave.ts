@@ -30,7 +30,7 @@ if redis.call('GET', lease) ~= ARGV[1] then
 end
 local agent = open(KEYS[4])
 local refused = refusal({in_flight, 'list', 'LMOVE'}, {inbox, 'list', 'LPUSH'}, {KEYS[8], 'string', 'SET'},
-  {KEYS[12], 'set', 'SREM'}, {lease, '', 'DEL'}, changing(agent))
+  {KEYS[12], 'set', 'SREM'}, {lease, '', 'DEL'}, changing(agent, 'HDEL'))
 if refused then return refused end
 local back = 0
 local delayed = redis.call('ZRANGE', KEYS[11], 0, -1)

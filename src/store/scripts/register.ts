@@ -39,7 +39,7 @@ if holder and holder ~= token and holder ~= ARGV[8] then
     holder, get(agent, 'pid_started') or ''}
 end
 local refused = refusal({lease, 'string', 'SET'}, {KEYS[7], 'string', 'SET'}, {names, 'hash', 'HSET'},
-  {KEYS[12], 'set', 'SADD'}, {stop, '', 'DEL'}, changing(agent))
+  {KEYS[12], 'set', 'SADD'}, {stop, '', 'DEL'}, changing(agent, 'HDEL'))
 if refused then return refused end
 local at = now()
 redis.call('SET', lease, token, 'PX', lease_ms)

@@ -33,7 +33,7 @@ if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[4]), open(KEYS[5])
 local raw = find(in_flight, digest)
-local refused = refusal(changing(task), changing(agent), {in_flight, 'list', 'LREM'}, {inbox, 'list', 'LPUSH'},
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {in_flight, 'list', 'LREM'}, {inbox, 'list', 'LPUSH'},
   {receipt, 'string', 'SET'})
 if refused then return refused end
 if raw then

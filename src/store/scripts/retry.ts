@@ -33,7 +33,7 @@ local state = task_state(task)
 local elsewhere = (get(task, 'assigned_to') or agent_id) ~= agent_id
 if elsewhere or state == 'completed' or state == 'failed' or state == 'cancelled' then return {'ended'} end
 local raw = find(in_flight, digest)
-local refused = refusal(changing(task), changing(agent), {in_flight, 'list', 'LREM'}, {delayed, 'zset', 'ZADD'},
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {in_flight, 'list', 'LREM'}, {delayed, 'zset', 'ZADD'},
   {receipt, 'string', 'SET'})
 if refused then return refused end
 local due = now_ms + tonumber(ARGV[6])

@@ -74,7 +74,7 @@ local is_told = verdict[2] == 'cancelled' and get(task, 'reason') == 'cancelled'
 local list, raw = in_flight, find(in_flight, digest)
 if not raw and spooled then list, raw = KEYS[12], find(KEYS[12], digest) end
 local buries = ARGV[15] ~= '' and verdict[1] == 'ok' and raw
-local refused = refusal(changing(task), changing(agent), {list, 'list', 'LREM'}, {receipt, 'string', 'SET'},
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {list, 'list', 'LREM'}, {receipt, 'string', 'SET'},
   buries and {KEYS[11], 'stream', 'XADD'} or nil)
 if refused then return refused end
 if buries then bury(KEYS[11], agent_id, get(agent, 'name') or '', reason, ARGV[15], raw, task_id) end

@@ -40,7 +40,7 @@ end`
 /**
  * refusal({key, type ('' = any), command …} …) -> error or nil: why one of these writes could not be done. It is asked before the first of
  * them, as a script that fails in its middle is not rolled back: all of it or nothing.
- * changing(record) -> {key, '', command …}: what a change of a record needs.
+ * changing(record) -> {key, '', command …}: what a put into a record needs; with 'HDEL' what a drop needs as well.
  */
 export const REFUSAL = `
 local function refusal(...)
@@ -57,9 +57,9 @@ local function refusal(...)
     end
   end
 end
-local function changing(record)
+local function changing(record, ...)
   if record.form == 'json' then return {record.key, '', 'SET'} end
-  return {record.key, '', 'HSET', 'HDEL'}
+  return {record.key, '', 'HSET', ...}
 end`
 
 /**

@@ -58,7 +58,7 @@ if message_id ~= '' and not repeated and not marked then
     return {'duplicate'}
   end
 end
-local refused = refusal(changing(task), changing(agent), {receipt, 'string', 'SET'}, {in_flight, 'list', 'LREM'})
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {receipt, 'string', 'SET'}, {in_flight, 'list', 'LREM'})
 if refused then return refused end
 if not task.there then
   if description == '' or redis.call('EXISTS', KEYS[3]) == 1 then return {'missing'} end
