@@ -224,11 +224,33 @@ describe('dead-letters', () => {
     expect((await town.cli('dead-letters', 'list')).stderr).toContain('There are no dead letters')
   })
 
+  it('leaves a task that was completed since, unless its letter is named with --force', async () => {
+    const { town, agents } = await scene(retrying('50ms', '1'))
+    await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    await ended(town, id)
+    await (await town.redis()).hset(town.keys.task(id), { state: 'completed', result: 'by a person' })
+    const left = await town.cli('dead-letters', 'retry', '--all')
+    expect(left).toMatchObject({
+      exit: 1,
+      stdout: expect.stringMatching(/was left: its task was completed since/),
+    })
+    const [letter = ''] = left.stdout.split(' ')
+    expect(await taskThat(town, id, ({ state }) => state === 'completed', 'stands')).toMatchObject({
+      result: 'by a person',
+    })
+    expect((await town.cli('dead-letters', 'retry', letter, '--force')).exit).toBe(0)
+    await succeed(await agents.next(), 'once more')
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'once more' })
+  })
+
   it.each([
     [['retry'], 2, /Expected <id> or --all after dead-letters retry/],
     [['drop', '1-1', '--all'], 2, /Expected <id> or --all/],
     [['show', '1-1'], 2, /There is no dead letter 1-1/],
     [['retry', 'x'], 2, /There is no dead letter x/],
+    [['retry', '--all', '--force'], 2, /Expected --force with ids, not with --all/],
     [['bury'], 2, /Expected list, show, retry or drop, got "bury"/],
   ])('%j is refused', async (args, exit, message) => {
     const { town } = await scene()
