@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { type Id, SUPERVISOR_ID } from '../domain/ids.ts'
 import type { Reason } from '../domain/outcome.ts'
-import { type Lease, runLeased } from './lease.ts'
+import { Forgotten, type Lease, runLeased } from './lease.ts'
 import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
 import { pluck as pluckScript } from './scripts/pluck.ts'
@@ -26,7 +26,7 @@ export interface Poison {
 
 /**
  * What a claim found. `poison`: it is to be put aside. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the
- * record count from 0 again, so that another worker runs for this agent.
+ * record are 0 again and nothing else is lost, so that another worker runs for this agent.
  */
 export type Claim =
   | ({ readonly kind: 'message'; readonly rounds: number } & Claimed)
@@ -36,7 +36,7 @@ export type Claim =
 
 /**
  * Takes the next message into the in-flight list, or says why not; `delayed` is how many wait for their next attempt. `roundsBefore` is what the record said of the rounds at the claim
- * before; `due` says where in the inbox goes what has waited for it long enough. Throws `LeaseLost`.
+ * before; `due` says where in the inbox goes what has waited for it long enough. Throws `LeaseLost`, and `Forgotten` where Redis lost data.
  */
 export async function claimMessage(
   lease: Lease,
@@ -45,11 +45,12 @@ export async function claimMessage(
 ): Promise<Claim> {
   const { agent } = lease
   const lists = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
-  const keys = [...lists, agent.record, agent.stop, agent.delayed, agent.deaths]
-  const args = [lease.agentId, roundsBefore, due, POISON_DEATHS]
+  const keys = [...lists, agent.record, agent.stop, agent.delayed, agent.deaths, agent.receipt]
+  const args = [lease.agentId, roundsBefore, due, POISON_DEATHS, lease.left.receipt]
   const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
   if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
   if (kind === 'empty') return { kind, rounds: Number(rounds), delayed: Number(raw) }
+  if (kind === 'forgotten') throw new Forgotten()
   if (kind === 'poison') return { kind, deaths: Number(rounds), digest: raw }
   return { kind: kind as Exclude<Claim['kind'], 'message' | 'empty' | 'poison'> }
 }

@@ -3,7 +3,7 @@ import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { getAgent, leaveTown, setAgentState } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { acknowledgeMessage, claimMessage, pluckMessage } from '../../src/store/inbox.ts'
-import { type Lease, pulse } from '../../src/store/lease.ts'
+import { Forgotten, type Lease, pulse } from '../../src/store/lease.ts'
 import { cancelTask, getTask, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
@@ -219,6 +219,48 @@ describe('an agent record', () => {
     await here.redis.hset(lease.agent.record, { state: 'idle' })
     expect(await pulse(lease, beat)).toEqual({ kind: 'evicted' })
     expect(await claimMessage(lease)).toEqual({ kind: 'evicted' })
+  })
+
+  async function afterRound() {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    await settleTask(lease, settlement(digest, taskId))
+    return lease
+  }
+
+  it('whose rounds a late write set back is gone on with', async () => {
+    const lease = await afterRound()
+    await here.redis.hset(lease.agent.record, 'rounds_completed', '1')
+    expect(await claimMessage(lease, 2)).toEqual({ kind: 'empty', rounds: 1, delayed: 0 })
+  })
+
+  it.each(['not there', 'an older one'])(
+    'whose rounds are 0 again while the receipt is %s is one of a Redis that lost data',
+    async (what) => {
+      const lease = await afterRound()
+      await here.redis.hset(lease.agent.record, 'rounds_completed', '0')
+      if (what === 'not there') await here.redis.del(lease.agent.receipt)
+      else await here.redis.set(lease.agent.receipt, newId())
+      await expect(claimMessage(lease, 1)).rejects.toThrow(Forgotten)
+    },
+  )
+
+  it('whose rounds are 0 again after a task that was given back is the one of another worker', async () => {
+    const lease = await afterRound()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    const back = {
+      digest,
+      taskId,
+      releaseId: newId(),
+      agentState: 'idle',
+      counted: true,
+      message: 'back',
+    } as const
+    await releaseTask(lease, back)
+    await here.redis.hset(lease.agent.record, 'rounds_completed', '0')
+    expect(await claimMessage(lease, 1)).toEqual({ kind: 'restarted' })
   })
 
   it('whose rounds count from 0 again is the one of another worker', async () => {

@@ -10,12 +10,15 @@ import { DEATHS, MEND, NOW, REFUSAL } from './shared.ts'
  * A message with which too many workers died is not handed over: it stays in flight to be put aside by its digest.
  * What was delayed and is due goes to the head of the inbox, or behind what nobody has tried yet.
  *
- * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed, deaths
+ * `tt restart` sets the rounds to 0 and runs another worker for this agent. So does a Redis that lost data, which has lost what this
+ * worker wrote last as well. Any other number is what somebody wrote back, and is gone on with.
+ *
+ * KEYS: lease, in-flight, urgent, inbox, agent record, stop flag, delayed, deaths, receipt
  * ARGV: token, agent id, rounds that were completed when this worker looked last, where what is due goes ('head' or 'tail'), how many
- *       deaths are too many
+ *       deaths are too many, the receipt that this worker left last ('' = none)
  * Returns: {'lost'} | {'evicted'} | {'stopping'} | {'paused'} | {'empty', rounds, how many are delayed} | {'message', rounds, raw, digest}
  *        | {'poison', how many workers died with it, digest}
- *        | {'restarted'} (the rounds count from 0 again: `tt restart` has started another worker for this agent)
+ *        | {'restarted'} (`tt restart` has started another worker for this agent) | {'forgotten'} (Redis lost data)
  */
 export const claim = script(
   'claim',
@@ -32,7 +35,10 @@ mend(agent, ARGV[2])
 if not agent.there then return {'evicted'} end
 if redis.call('EXISTS', stop) == 1 then return {'stopping'} end
 local rounds = tonumber(get(agent, 'rounds_completed')) or 0
-if rounds < tonumber(ARGV[3]) then return {'restarted'} end
+if rounds == 0 and tonumber(ARGV[3]) > 0 then
+  local has_all = ARGV[6] == '' or redis.call('GET', KEYS[9]) == ARGV[6]
+  return {has_all and 'restarted' or 'forgotten'}
+end
 local state = get(agent, 'state')
 if state == 'draining' then return {'stopping'} end
 if state == 'paused' then
