@@ -124,7 +124,7 @@ export interface Settlement {
 }
 
 /**
- * `ended`: somebody else ended the task meanwhile and that end stands (`running`: another agent has started it). `gone`: its
+ * `ended`: somebody else ended the task meanwhile and that end stands (`running`, `assigned`: another agent has it). `gone`: its
  * record was deleted. `reread`: nothing was written, as the reply tells of another end than the one in the record. `left`: nothing was
  * written, as the task of a spooled result is not this agent's any more.
  */

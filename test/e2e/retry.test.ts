@@ -102,6 +102,23 @@ describe('a task whose run fails', () => {
     expect(agents.started).toBe(1)
   })
 
+  it('is left alone where somebody gave it to another agent meanwhile', async () => {
+    const { town, agents } = await scene(retrying('50ms', '3'))
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    const assigned = { state: 'assigned', assigned_to: '550e8400-e29b-41d4-a716-446655440000' }
+    await (await town.redis()).hset(town.keys.task(id), assigned)
+    await run.exit(1)
+    await daemon.says(/working -> idle/)
+    expect(await taskThat(town, id, () => true, 'is there')).toMatchObject({
+      state: 'assigned',
+      assignedTo: assigned.assigned_to,
+      attempts: 1,
+    })
+    expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
+  })
+
   it('is waited for by --once', async () => {
     const { town, agents } = await scene(retrying('200ms'))
     const first = await town.worker('--cli', 'fake')

@@ -80,6 +80,26 @@ describe('a task state that somebody wrote during the run', () => {
   })
 })
 
+describe.each(['failed', 'cancelled', 'running'] as const)(
+  'a task that another agent was given during a run that %s',
+  (state) => {
+    it('is left to that one, with the message taken and the agent idle', async () => {
+      const [lease, other] = [await register('one'), await register('two')]
+      const { taskId, digest } = await runInHand(lease)
+      await setTask(taskId, { state: 'assigned', assigned_to: other.agentId, delivery: 'at-most-once' })
+      const end = settlement(digest, taskId, { state, reason: 'exit', bury: 'it is broken' })
+      expect(await settleTask(lease, end)).toMatchObject({ kind: 'ended', state: 'assigned', rounds: 1 })
+      const task = await getTask(here.redis, here.town, taskId)
+      expect(task).toMatchObject({ state: 'assigned', assignedTo: other.agentId })
+      expect(task).not.toHaveProperty('toolCalls')
+      expect(await here.redis.hget(here.town.task(taskId), 'delivery')).toBe('at-most-once')
+      expect(await here.redis.exists(here.town.deadLetters, lease.agent.inFlight)).toBe(0)
+      expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'idle' })
+      expect(await eventTypes()).not.toContain('task_failed')
+    })
+  },
+)
+
 describe('a cancel', () => {
   it('is told once', async () => {
     const lease = await register()
