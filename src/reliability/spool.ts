@@ -23,8 +23,8 @@ export interface Spooled {
 /** Does what Redis has no part in. */
 type Aside = <T>(what: () => Promise<T>) => Promise<T>
 
-/** Why a result is kept aside: its task is not this agent's any more, or nobody can read it, or Redis refuses it for good. */
-export type KeptWhy = 'gone' | 'ended' | 'elsewhere' | 'unreadable' | 'refused'
+/** Why a result is kept aside: its task is not this agent's any more, or nobody can read it. */
+export type KeptWhy = 'gone' | 'ended' | 'elsewhere' | 'unreadable'
 
 /**
  * Holds the results of an agent on disk until Redis has them, in files that survive the worker and the machine. There is seldom more

@@ -84,6 +84,7 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
         token,
         registration,
         leaseMs: who.leaseMs,
+        left: { receipt: '' },
       }
       return { kind: 'registered', lease, isNew: first === '1' }
     }

@@ -268,6 +268,11 @@ const PASSING = [
   'WRONGPASS',
 ]
 
+/** True when the server refused a command, and will until somebody puts something right: a missing right, a key of another type. */
+export function isLasting(error: unknown): boolean {
+  return replyErrorCode(error) !== null && !isPassing(error)
+}
+
 /** True when the server refused a command for a reason that passes by itself. */
 export function isPassing(error: unknown): boolean {
   const code = replyErrorCode(error)

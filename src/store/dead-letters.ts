@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { type Id, parseId } from '../domain/ids.ts'
 import { decodeMessage } from '../domain/message.ts'
 import { type Entry, fieldOf } from './events.ts'
-import type { TownKeys } from './keys.ts'
+import { agentKeyParts, type TownKeys } from './keys.ts'
 import { runScript, texts } from './script.ts'
 import { retryDeadLetter as retryScript } from './scripts/retry-dead-letter.ts'
 
@@ -43,23 +43,31 @@ export async function dropDeadLetters(redis: Redis, town: TownKeys, ids: readonl
   return ids.length === 0 ? 0 : await redis.xdel(town.deadLetters, ...ids)
 }
 
-/** What bringing one back came to. `no-agent`: its agent has no record; `running`: its task is in hand. */
-export type DeadLetterRetry = 'ok' | 'gone' | 'no-agent' | 'running'
+/**
+ * What bringing one back came to. `empty`: it holds no message; `no-agent`: its agent has no record; `in-hand`: somebody has its task
+ * already; `completed`, `cancelled`: its task has come to that end since.
+ */
+export type DeadLetterRetry = 'ok' | 'gone' | 'empty' | 'no-agent' | 'in-hand' | 'completed' | 'cancelled'
 
-/** Puts a dead letter back into the inbox of an agent, with all attempts before it, in one step. */
+/** Puts a dead letter back into the inbox of an agent, with all attempts before it, in one step. `undo` makes a task run that has ended. */
 export async function retryDeadLetter(
   redis: Redis,
   town: TownKeys,
-  { letter, agentId }: { letter: DeadLetter; agentId: Id },
+  { letter, agentId, undo = false }: { letter: DeadLetter; agentId: Id; undo?: boolean },
 ): Promise<DeadLetterRetry> {
   const agent = town.agent(agentId)
   const task = town.task(letter.taskId ?? letter.id)
   const keys = [town.deadLetters, agent.record, agent.inbox, task, town.events, agent.events, agent.handled]
   const decoded = decodeMessage(letter.message)
-  const args = [letter.id, agentId, letter.taskId ?? '', agent.wake, decoded.ok ? decoded.message.id : '']
-  const [kind] = texts(await runScript(redis, retryScript, keys, args))
-  return kind as DeadLetterRetry
+  const messageId = decoded.ok ? decoded.message.id : ''
+  const what = [letter.id, agentId, letter.taskId ?? '', agent.wake, messageId, undo ? '1' : '0']
+  const args = [...what, ...PLACES.flatMap((place) => agentKeyParts(town, place))]
+  const [kind, state] = texts(await runScript(redis, retryScript, keys, args))
+  return (kind === 'ended' ? state : kind) as DeadLetterRetry
 }
+
+/** What tells whether an agent has a task in hand. */
+const PLACES = ['lease', 'inFlight', 'urgent', 'inbox', 'delayed'] as const
 
 function readEntry([id, fields]: Entry): DeadLetter {
   const message = fieldOf(fields, 'message')

@@ -1,12 +1,11 @@
 import type { Redis } from 'ioredis'
 import { type Id, SUPERVISOR_ID } from '../domain/ids.ts'
 import type { Reason } from '../domain/outcome.ts'
-import { type Lease, runLeased } from './lease.ts'
+import { Forgotten, type Lease, runLeased } from './lease.ts'
 import { acknowledge as acknowledgeScript } from './scripts/acknowledge.ts'
 import { claim as claimScript } from './scripts/claim.ts'
 import { pluck as pluckScript } from './scripts/pluck.ts'
 import { putAside as putAsideScript } from './scripts/put-aside.ts'
-import { putPoisonAside as putPoisonAsideScript } from './scripts/put-poison-aside.ts'
 import { clientId, unblock } from './unblock.ts'
 
 /** A claimed message: its text, and the digest of its bytes, by which it is known from now on. */
@@ -27,7 +26,7 @@ export interface Poison {
 
 /**
  * What a claim found. `poison`: it is to be put aside. `evicted`: somebody deleted the agent's record. `restarted`: the rounds in the
- * record count from 0 again, so that another worker runs for this agent.
+ * record are 0 again and nothing else is lost, so that another worker runs for this agent.
  */
 export type Claim =
   | ({ readonly kind: 'message'; readonly rounds: number } & Claimed)
@@ -37,7 +36,7 @@ export type Claim =
 
 /**
  * Takes the next message into the in-flight list, or says why not; `delayed` is how many wait for their next attempt. `roundsBefore` is what the record said of the rounds at the claim
- * before; `due` says where in the inbox goes what has waited for it long enough. Throws `LeaseLost`.
+ * before; `due` says where in the inbox goes what has waited for it long enough. Throws `LeaseLost`, and `Forgotten` where Redis lost data.
  */
 export async function claimMessage(
   lease: Lease,
@@ -46,11 +45,12 @@ export async function claimMessage(
 ): Promise<Claim> {
   const { agent } = lease
   const lists = [agent.lease, agent.inFlight, agent.urgent, agent.inbox]
-  const keys = [...lists, agent.record, agent.stop, agent.delayed, agent.deaths]
-  const args = [lease.agentId, roundsBefore, due, POISON_DEATHS]
+  const keys = [...lists, agent.record, agent.stop, agent.delayed, agent.deaths, agent.receipt]
+  const args = [lease.agentId, roundsBefore, due, POISON_DEATHS, lease.left.receipt]
   const [kind, rounds, raw = '', digest = ''] = await runLeased(lease, claimScript, keys, args)
   if (kind === 'message') return { kind, rounds: Number(rounds), raw, digest }
   if (kind === 'empty') return { kind, rounds: Number(rounds), delayed: Number(raw) }
+  if (kind === 'forgotten') throw new Forgotten()
   if (kind === 'poison') return { kind, deaths: Number(rounds), digest: raw }
   return { kind: kind as Exclude<Claim['kind'], 'message' | 'empty' | 'poison'> }
 }
@@ -99,12 +99,15 @@ export async function waitForMessage(
   }
 }
 
-/** `gone`: the message was in flight no more. `duplicate`: one with its id, which is remembered, was handled before. */
-export interface Acknowledged {
-  readonly kind: 'ok' | 'gone' | 'duplicate'
-  /** How many older notes had to go, as too many wait. */
-  readonly forgotten: number
-}
+/**
+ * `gone`: the message was in flight no more. `duplicate`: one with its id, which is remembered, was handled before. `no-notes`: nothing was
+ * written, as there is something else where the notes belong.
+ */
+export type Acknowledged =
+  /** `forgotten`: how many older notes had to go, as too many wait. */
+  | { readonly kind: 'ok'; readonly forgotten: number }
+  | { readonly kind: 'gone' | 'duplicate' }
+  | { readonly kind: 'no-notes'; readonly type: string }
 
 /** Ends a claimed message without a run: keeps a note for the next prompt, or pushes an answer, or only drops it. */
 export async function acknowledgeMessage(
@@ -115,39 +118,29 @@ export async function acknowledgeMessage(
   const { agent, town } = lease
   const replyInbox = town.agent(end.reply?.to ?? SUPERVISOR_ID).inbox
   const keys = [agent.lease, agent.inFlight, agent.notes, replyInbox, agent.handled]
-  const [kind, forgotten] = await runLeased(lease, acknowledgeScript, keys, [
+  const [kind, found = ''] = await runLeased(lease, acknowledgeScript, keys, [
     digest,
     end.note ?? '',
     end.reply?.raw ?? '',
     end.messageId ?? '',
   ])
-  return { kind: kind as Acknowledged['kind'], forgotten: Number(forgotten ?? 0) }
-}
-
-/** Moves a claimed message that cannot be run to the dead letters. Returns its id there; null when it was in flight no more. */
-export async function putAsideMessage(
-  lease: Lease,
-  { digest }: Claimed,
-  why: { reason: Reason; detail: string },
-): Promise<string | null> {
-  const keys = [lease.agent.lease, lease.agent.inFlight, lease.town.deadLetters]
-  const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail]
-  const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
-  return kind === 'ok' ? id : null
+  if (kind === 'ok') return { kind, forgotten: Number(found) }
+  if (kind === 'no-notes') return { kind, type: found }
+  return { kind: kind === 'duplicate' ? kind : 'gone' }
 }
 
 /**
- * Moves a message with which too many workers died to the dead letters; its task has failed. Returns its id there; null when it was in
- * flight no more.
+ * Moves a claimed message that cannot be run, or with which too many workers died, to the dead letters; a task of it has failed.
+ * Returns its id there; null when it was in flight no more.
  */
-export async function putPoisonAside(
+export async function putAsideMessage(
   lease: Lease,
-  { digest }: Poison,
+  { digest }: Pick<Claimed, 'digest'>,
   why: { reason: Reason; detail: string },
 ): Promise<string | null> {
   const { agent, town } = lease
   const keys = [agent.lease, agent.inFlight, town.deadLetters, agent.deaths, town.events, agent.events]
   const args = [digest, lease.agentId, lease.agentName, why.reason, why.detail, town.taskPrefix]
-  const [kind, id = ''] = await runLeased(lease, putPoisonAsideScript, keys, args)
+  const [kind, id = ''] = await runLeased(lease, putAsideScript, keys, args)
   return kind === 'ok' ? id : null
 }

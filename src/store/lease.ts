@@ -17,6 +17,8 @@ export interface Lease {
   /** Which registration of the agent this is, counted from 1. */
   readonly registration: number
   readonly leaseMs: number
+  /** The receipt that this registration left last ('' = none yet): where Redis has another one, it lost data. */
+  readonly left: { receipt: string }
 }
 
 /** Somebody else registered under this name: nothing may be written any more, the child must end. */

@@ -88,6 +88,7 @@ export async function startTask(
   const record = kind === 'missing' ? null : readTask(pairs(reply.slice(5, notesFrom)))
   if (!record) return { kind: 'missing' }
   if (kind === 'lost-run') return { kind, task: record, startedAt: first, attempt: Number(attempt) }
+  lease.left.receipt = start.startId
   return {
     kind: 'started',
     task: record,
@@ -123,7 +124,7 @@ export interface Settlement {
 }
 
 /**
- * `ended`: somebody else ended the task meanwhile and that end stands (`running`: another agent has started it). `gone`: its
+ * `ended`: somebody else ended the task meanwhile and that end stands (`running`, `assigned`: another agent has it). `gone`: its
  * record was deleted. `reread`: nothing was written, as the reply tells of another end than the one in the record. `left`: nothing was
  * written, as the task of a spooled result is not this agent's any more.
  */
@@ -173,6 +174,7 @@ export async function settleTask(lease: Lease, end: Settlement): Promise<Settled
   ])
   if (kind === 'reread') return { kind, state: readTaskState(word) }
   if (kind === 'left') return { kind, why: word as Extract<Settled, { kind: 'left' }>['why'] }
+  lease.left.receipt = end.settleId
   const rounds = completed === '' ? {} : { rounds: Number(completed) }
   if (kind === 'ended') return { kind, state: readTaskState(word), ...rounds }
   return { kind: kind === 'gone' ? 'gone' : 'ok', ...rounds }
@@ -200,6 +202,7 @@ export async function retryTask(lease: Lease, again: Retry): Promise<{ rounds?: 
   const args = [...what, again.eventMessage, again.activity, ...extraFields(again.extras)]
   const [kind, rounds = ''] = await runLeased(lease, retryScript, keys, args)
   if (kind !== 'ok') return null
+  lease.left.receipt = again.retryId
   return rounds === '' ? {} : { rounds: Number(rounds) }
 }
 
@@ -236,6 +239,7 @@ export async function releaseTask(
   ]
   const keys = [...own, town.events, agent.events, agent.handled]
   await runLeased(lease, releaseScript, keys, [...what, ...how])
+  lease.left.receipt = back.releaseId
 }
 
 /** A task that somebody wants done. */

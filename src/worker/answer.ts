@@ -1,6 +1,6 @@
 import type { Message } from '../domain/message.ts'
 import { keptNote } from '../domain/prompt.ts'
-import { acknowledgeMessage, type Claimed, putAsideMessage } from '../store/inbox.ts'
+import { type Acknowledged, acknowledgeMessage, type Claimed, putAsideMessage } from '../store/inbox.ts'
 import { replyTo } from './reply.ts'
 import type { Route } from './route.ts'
 import { type AttemptTools, type Handled, remembered } from './work.ts'
@@ -18,7 +18,7 @@ export async function answer(
   message: Message,
   route: Exclude<Route, { kind: 'run' }>,
   tools: AttemptTools,
-): Promise<'ok' | 'gone' | 'duplicate'> {
+): Promise<Acknowledged['kind']> {
   const { lease, write, emit } = tools
   const kind = message.body.type
   const { from, id } = message
@@ -27,12 +27,16 @@ export async function answer(
     ...(route.kind === 'note' && { note: keptNote(route.text) }),
     ...(route.kind === 'answer' && { reply: replyTo(message, route.body, lease.agentId) }),
   }
-  const { kind: was, forgotten } = await write(() => acknowledgeMessage(lease, claimed, end))
-  if (was === 'duplicate') emit({ type: 'message-duplicate', kind, from, messageId: id })
+  const ended = await write(() => acknowledgeMessage(lease, claimed, end))
+  const was = ended.kind
+  if (ended.kind === 'no-notes') {
+    const where = `The key ${lease.agent.notes} holds a ${ended.type}, not the notes`
+    await putAside(claimed, where, tools)
+  } else if (was === 'duplicate') emit({ type: 'message-duplicate', kind, from, messageId: id })
   else if (route.kind === 'note') emit({ type: 'message-noted', kind, from })
   else if (route.kind === 'drop') emit({ type: 'message-dropped', kind, from })
   // Whoever takes up what is in flight may have answered it already.
   else if (route.kind === 'answer' && was === 'ok') emit({ type: 'message-answered', kind, to: from })
-  if (forgotten > 0) emit({ type: 'message-forgotten', count: forgotten })
+  if (ended.kind === 'ok' && ended.forgotten > 0) emit({ type: 'message-forgotten', count: ended.forgotten })
   return was
 }

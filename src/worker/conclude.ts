@@ -83,7 +83,7 @@ async function again(
     eventMessage,
     activity,
   }
-  const retried = await tools.write(() => retryTask(tools.lease, retry))
+  const retried = await tools.writeEnd(() => retryTask(tools.lease, retry))
   // Somebody else ended the task, or has it: the settle says so.
   if (retried === null) return await settle(work, otherwise, tools)
   const { maxAttempts } = tools.retries
@@ -102,12 +102,12 @@ async function giveBack(
   },
   tools: AttemptTools,
 ): Promise<void> {
-  const { lease, write, emit } = tools
+  const { lease, writeEnd, emit } = tools
   const taskId = work.started.task.id
   const { claimed, message } = work
   const about = { digest: claimed.digest, taskId, releaseId: newId(), ...remembered(message, tools) }
   const release = { ...about, counted: true, ...back }
-  await write(() => releaseTask(lease, release))
+  await writeEnd(() => releaseTask(lease, release))
   const { message: why, reason } = back
   emit({ type: 'task-released', taskId, why, ...(reason ? { reason } : {}) })
 }

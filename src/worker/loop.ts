@@ -2,14 +2,12 @@ import type { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import { oneLine } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'
-import { messageOf } from '../domain/errors.ts'
 import type { Emit } from '../domain/worker-event.ts'
 import type { Circuit, RunEnd } from '../reliability/circuit.ts'
-import { holdMs } from '../reliability/retry-policy.ts'
 import type { Claim, Claimed, Poison } from '../store/inbox.ts'
-import { replyErrorCode } from '../store/script.ts'
 import type { Control } from './control.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { standBroken, standBy, tellBroken, troubleOfRefusal } from './refused.ts'
 import type { Trouble } from './run.ts'
 import type { Handled } from './work.ts'
 
@@ -49,72 +47,95 @@ export interface LoopTools {
 /** Why the loop ended. */
 export type LoopEnd = 'drained' | 'empty' | 'paused' | 'rounds' | 'broken' | 'evicted' | 'restarted'
 
+/** What the loop counts: its runs, and the tries since something only the start of a run showed was in order, or somebody asked to look. */
+interface Counts {
+  rounds: number
+  held: number
+  /** It was told that something is broken, and not yet that it is mended. */
+  isBroken: boolean
+}
+
 /** Claims and handles one message after another until it is told to drain. */
 export async function runLoop(tools: LoopTools): Promise<LoopEnd> {
-  let rounds = 0
-  let held = 0
-  let broken = false
+  const counts: Counts = { rounds: 0, held: 0, isBroken: false }
   while (!tools.control.draining.aborted) {
     tools.onTurn()
-    if (!(await inOrder(tools))) {
-      if (tools.once) return 'broken'
-      continue
-    }
-    const rung = tools.bell.next
     const asked = tools.lookBell.next
-    const claim = await claimed(tools)
-    if ('trouble' in claim) {
-      held += 1
-      broken = true
-      if (held === 1) await tools.sayBroken(claim.trouble.detail)
-      if (await standBroken({ by: 'start', trouble: claim.trouble, tries: held, asked }, tools)) held = 0
-      if (tools.once) return 'broken'
-      continue
-    }
-    // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
-    if (tools.control.draining.aborted) break
-    if (claim.kind !== 'paused' && tools.lifecycle.phase.name === 'paused') {
-      tools.lifecycle.enter({ name: 'idle' }, 'resumed')
-      tools.emit({ type: 'resumed' })
-    }
-    if (claim.kind === 'message') {
-      const handled = await tools.handle(claim)
-      if (handled.kind === 'drain') tools.control.drain('shutdown message')
-      if (handled.kind === 'ran') {
-        rounds += 1
-        if (broken) tools.emit({ type: 'surroundings-mended' })
-        held = 0
-        broken = false
-        if (tools.maxRounds > 0 && rounds >= tools.maxRounds) return 'rounds'
-        await learn(handled.end, asked, tools)
-        if (tools.once && tools.circuit.state === 'open') return 'broken'
-      }
-      if (handled.kind === 'held') {
-        held += 1
-        broken = true
-        if (await standBroken({ by: 'start', trouble: handled.trouble, tries: held, asked }, tools)) held = 0
-        if (tools.once) return 'broken'
-      }
-      continue
-    }
-    if (claim.kind === 'poison') {
-      await tools.putPoisonAside(claim)
-      continue
-    }
-    const end = await rest(claim, rung, tools)
+    const end = await turn(counts, asked, tools).catch((error) => afterRefusal(error, counts, asked, tools))
     if (end) return end
   }
   return 'drained'
 }
 
-/** A key of the agent that holds something else than it should is trouble, not the end: somebody can put it right. */
-async function claimed({ claim }: LoopTools): Promise<Claim | { readonly trouble: Trouble }> {
-  try {
-    return await claim()
-  } catch (error) {
-    if (replyErrorCode(error) !== 'WRONGTYPE') throw error
-    return { trouble: { reason: 'config', detail: `The queue cannot be read: ${messageOf(error)}` } }
+/** What Redis refuses is trouble, not the end, and not the fault of the message in hand: somebody can put it right. */
+async function afterRefusal(
+  error: unknown,
+  counts: Counts,
+  asked: AbortSignal,
+  tools: LoopTools,
+): Promise<LoopEnd | null> {
+  const trouble = troubleOfRefusal(error)
+  if (trouble === null) throw error
+  if (tools.control.draining.aborted) return null
+  if (counts.held === 0) await tellBroken(trouble, tools)
+  return await hold(trouble, counts, asked, tools)
+}
+
+/** What only the start of a run or a refusal showed: the next one shows whether it is mended. */
+async function hold(
+  trouble: Trouble,
+  counts: Counts,
+  asked: AbortSignal,
+  tools: LoopTools,
+): Promise<LoopEnd | null> {
+  counts.held += 1
+  counts.isBroken = true
+  if (await standBroken({ by: 'start', trouble, tries: counts.held, asked }, tools)) counts.held = 0
+  return tools.once ? 'broken' : null
+}
+
+/** Claims one message and handles it, or rests. Returns why the loop is over, or null. */
+async function turn(counts: Counts, asked: AbortSignal, tools: LoopTools): Promise<LoopEnd | null> {
+  if (!(await inOrder(asked, tools))) return tools.once ? 'broken' : null
+  const rung = tools.bell.next
+  const claim = await tools.claim()
+  // A claim that raced the wish to end stays in flight; leaving gives it back to the head of the inbox.
+  if (tools.control.draining.aborted) return null
+  if (claim.kind !== 'paused' && tools.lifecycle.phase.name === 'paused') {
+    tools.lifecycle.enter({ name: 'idle' }, 'resumed')
+    tools.emit({ type: 'resumed' })
   }
+  if (claim.kind === 'message') return await done(await tools.handle(claim), counts, asked, tools)
+  if (claim.kind === 'poison') {
+    await tools.putPoisonAside(claim)
+    return null
+  }
+  if (tools.lifecycle.phase.name === 'broken' && claim.kind === 'empty') {
+    counts.held = 0
+    counts.isBroken = false
+    await mend(tools)
+  }
+  return await rest(claim, rung, tools)
+}
+
+/** Counts what came of a message. */
+async function done(
+  handled: Handled,
+  counts: Counts,
+  asked: AbortSignal,
+  tools: LoopTools,
+): Promise<LoopEnd | null> {
+  if (handled.kind === 'drain') tools.control.drain('shutdown message')
+  if (handled.kind === 'ran') {
+    counts.rounds += 1
+    if (counts.isBroken) tools.emit({ type: 'surroundings-mended' })
+    counts.held = 0
+    counts.isBroken = false
+    if (tools.maxRounds > 0 && counts.rounds >= tools.maxRounds) return 'rounds'
+    await learn(handled.end, asked, tools)
+    if (tools.once && tools.circuit.state === 'open') return 'broken'
+  }
+  return handled.kind === 'held' ? await hold(handled.trouble, counts, asked, tools) : null
 }
 
 /** Nothing was claimed: waits as fits, or says why the loop is over. */
@@ -124,7 +145,6 @@ async function rest(
   tools: LoopTools,
 ): Promise<LoopEnd | null> {
   const { lifecycle, control, emit } = tools
-  if (lifecycle.phase.name === 'broken' && claim.kind === 'empty') await mend(tools)
   switch (claim.kind) {
     case 'empty':
       if (await tools.fetchWork()) return null
@@ -154,9 +174,8 @@ async function rest(
 }
 
 /** Looks whether a run could start and is worth it. While not, the agent says `error` and the tasks stay queued. */
-async function inOrder(tools: LoopTools): Promise<boolean> {
+async function inOrder(asked: AbortSignal, tools: LoopTools): Promise<boolean> {
   const { lifecycle, circuit } = tools
-  const asked = tools.lookBell.next
   if (circuit.waitMs > 0) {
     await standOpen(asked, tools)
     return false
@@ -207,16 +226,7 @@ async function standOpen(asked: AbortSignal, tools: LoopTools): Promise<void> {
     lifecycle.enter({ name: 'broken', by: 'circuit' }, 'circuit open')
     tools.emit({ type: 'circuit-opened', detail: rowSentence(row), ...next })
   }
-  if (once || !(await standBy(waitMs, asked, tools))) return
-  circuit.stopWaiting()
-}
-
-/** Waits. True: somebody has asked to look again before that. */
-async function standBy(ms: number, asked: AbortSignal, { control, emit }: LoopTools): Promise<boolean> {
-  await sleep(ms, control.draining, asked)
-  if (!asked.aborted || control.draining.aborted) return false
-  emit({ type: 'asked-to-look' })
-  return true
+  if (!once && (await standBy(waitMs, asked, tools))) circuit.stopWaiting()
 }
 
 function rowSentence({ failures, last }: Circuit['row']): string {
@@ -228,20 +238,4 @@ async function mend({ emit, sayIdle, lifecycle }: LoopTools): Promise<void> {
   await sayIdle()
   lifecycle.enter({ name: 'idle' })
   emit({ type: 'surroundings-mended' })
-}
-
-interface Broken {
-  readonly by: 'look' | 'start'
-  readonly trouble: Trouble
-  readonly tries: number
-  /** Aborts when somebody wants it to look again at once. */
-  readonly asked: AbortSignal
-}
-
-/** Says once what is broken, and waits longer from try to try. True: somebody has asked to look again before that. */
-async function standBroken({ by, trouble, tries, asked }: Broken, tools: LoopTools): Promise<boolean> {
-  const retryMs = holdMs(trouble, tries)
-  tools.lifecycle.enter({ name: 'broken', by, tries }, trouble.reason)
-  if (tries === 1) tools.emit({ type: 'surroundings-broken', ...trouble, retryMs })
-  return !tools.once && (await standBy(retryMs, asked, tools))
 }

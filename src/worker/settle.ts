@@ -136,12 +136,12 @@ function roundsOf(settled: Settled): { rounds?: number } {
 async function settleAndTell(
   settlement: Omit<Settlement, 'reply'>,
   replyTo: (stands: Task | null) => Pick<Settlement, 'reply'>,
-  { lease, write }: AttemptTools,
+  { lease, write, writeEnd }: AttemptTools,
 ): Promise<Settled> {
   let stands: Task | null = null
   for (;;) {
     const reply = replyTo(stands)
-    const settled = await write(() => settleTask(lease, { ...settlement, ...reply }))
+    const settled = await writeEnd(() => settleTask(lease, { ...settlement, ...reply }))
     if (settled.kind !== 'reread') return settled
     stands = await write(() => getTask(lease.redis, lease.town, settlement.taskId))
   }

@@ -56,6 +56,8 @@ export interface AttemptTools {
   readonly spool: Spool
   /** Repeats a write that the server refuses for a reason that passes by itself. */
   readonly write: <T>(write: () => Promise<T>) => Promise<T>
+  /** The same, and stands in `error` while it refuses for another reason. Throws the refusal when the worker is to end. */
+  readonly writeEnd: <T>(write: () => Promise<T>) => Promise<T>
 }
 
 /** What came of a message. `rounds`: how many the agent has completed now; `end`: how the run ended. `held`: the surroundings are broken and the task went back. */

@@ -18,10 +18,11 @@ import type { Control } from './control.ts'
 import { answerAtOnce, handleMessage } from './handle.ts'
 import { keepHeartbeat } from './heartbeat.ts'
 import { Lifecycle } from './lifecycle.ts'
-import { type LoopEnd, runLoop } from './loop.ts'
+import { type LoopEnd, type LoopTools, runLoop } from './loop.ts'
 import { endOfLostRun } from './lost-run.ts'
 import type { MissionTools } from './mission.ts'
 import { buryPoison } from './poison.ts'
+import { whileRefused } from './refused.ts'
 import type { Trouble } from './run.ts'
 import { settleSpooled } from './settle-spooled.ts'
 import type { AttemptTools } from './work.ts'
@@ -77,7 +78,8 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
   const [ending, over, parted] = [new AbortController(), new AbortController(), new AbortController()]
   const redis = patientWith(options, parted.signal)
   tellEnds(options, lifecycle, redis)
-  const attempt = attemptTools(options, lifecycle, { redis, over: over.signal })
+  const says = sayTools(options, redis)
+  const attempt = attemptTools(options, { ...says, lifecycle, redis, over: over.signal })
   const heart = keepHeartbeat({
     pulse: (beat) => redis.once(() => pulse(lease, beat)),
     answerOne: (look) => redis.once(() => answerAtOnce(look, attempt)),
@@ -102,7 +104,10 @@ export async function work(options: WorkerOptions): Promise<WorkerEnd> {
     over: over.signal,
     parted,
   })
-  const loop = settleSpooled(attempt).then(() => runLoop(loopTools(options, attempt, redis)))
+  const loop = settleSpooled(attempt).then(async (settled): Promise<LoopEnd> => {
+    if (settled) return await runLoop(loopTools(options, attempt, { ...says, redis }))
+    return control.draining.aborted ? 'drained' : 'broken'
+  })
   try {
     const end = await Promise.race([loop, heart.then(() => 'drained' as const)])
     // A beat after the lease was given up would look like a lost lease.
@@ -207,14 +212,38 @@ function tellEnds(
   halting.addEventListener('abort', () => emit({ type: 'halting', why: String(halting.reason) }), once)
 }
 
+/** How the worker says in its record how things stand. */
+function sayTools(
+  { lease, control, circuit, redact }: WorkerOptions,
+  redis: Patience,
+): Pick<LoopTools, 'sayBroken' | 'sayIdle'> {
+  const keep = ['paused', 'draining'] as const
+  const between = redis.until(control.draining)
+  const say = (change: Parameters<typeof setAgentState>[1]) =>
+    between(() => setAgentState(lease, { ...change, keep, circuit: circuit.state }))
+  return {
+    sayBroken: (detail) => {
+      const told = redact(detail)
+      return say({ state: 'error', message: told, lastError: told })
+    },
+    sayIdle: (why = 'ready') => say({ state: 'idle', message: why }),
+  }
+}
+
 function attemptTools(
   options: WorkerOptions,
-  lifecycle: Lifecycle,
-  { redis, over }: { redis: Patience; over: AbortSignal },
+  {
+    lifecycle,
+    redis,
+    over,
+    sayBroken,
+  }: { lifecycle: Lifecycle; redis: Patience; over: AbortSignal } & Pick<LoopTools, 'sayBroken'>,
 ): AttemptTools {
-  const { lease, control, emit, redact } = options
+  const { lease, control, emit, redact, lookBell, once } = options
   // A result is worth more patience than a claim: it is given up only when the worker is to end at once.
   const write = redis.until(control.halting)
+  const writeEnd: AttemptTools['writeEnd'] = (what) =>
+    whileRefused(() => write(what), { lifecycle, control, emit, lookBell, once, sayBroken })
   const { report, ...attempt } = options.attempt
   const mission: MissionTools = {
     report: (id, result) => report(id, result, control.halting),
@@ -222,21 +251,18 @@ function attemptTools(
   }
   // No task waits for an answer that does not come; nor is it left behind.
   const cliVersion = (signal: AbortSignal) => attempt.cliVersion(anyOf(signal, over))
-  return { ...attempt, cliVersion, mission, lease, lifecycle, control, emit, redact, write }
+  return { ...attempt, cliVersion, mission, lease, lifecycle, control, emit, redact, write, writeEnd }
 }
 
 function loopTools(
   options: WorkerOptions,
   attempt: AttemptTools,
-  redis: Patience,
-): Parameters<typeof runLoop>[0] {
+  { redis, ...says }: { redis: Patience } & Pick<LoopTools, 'sayBroken' | 'sayIdle'>,
+): LoopTools {
   const { lease, blocking, control, circuit, emit, bell, lookBell } = options
   const { lifecycle } = attempt
   const between = redis.until(control.draining)
   const backlog = new BacklogLook(lease, options.attempt.role)
-  const keep = ['paused', 'draining'] as const
-  const say = (change: Parameters<typeof setAgentState>[1]) =>
-    between(() => setAgentState(lease, { ...change, circuit: circuit.state }))
   let rounds = 0
   return {
     inspect: options.inspect,
@@ -257,11 +283,7 @@ function loopTools(
     wait: async (rung) => {
       await between(() => waitForMessage(blocking, lease, WAIT_SECONDS, control.draining, rung))
     },
-    sayBroken: (detail) => {
-      const told = options.redact(detail)
-      return say({ state: 'error', message: told, lastError: told, keep })
-    },
-    sayIdle: (why = 'ready') => say({ state: 'idle', message: why, keep }),
+    ...says,
     circuit,
     lifecycle,
     control,

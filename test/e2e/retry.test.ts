@@ -109,6 +109,23 @@ describe('a task whose run fails', () => {
     expect(agents.started).toBe(1)
   })
 
+  it('is left alone where somebody gave it to another agent meanwhile', async () => {
+    const { town, agents } = await scene(retrying('50ms', '3'))
+    const daemon = await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    const run = await agents.next()
+    const assigned = { state: 'assigned', assigned_to: '550e8400-e29b-41d4-a716-446655440000' }
+    await (await town.redis()).hset(town.keys.task(id), assigned)
+    await run.exit(1)
+    await daemon.says(/working -> idle/)
+    expect(await taskThat(town, id, () => true, 'is there')).toMatchObject({
+      state: 'assigned',
+      assignedTo: assigned.assigned_to,
+      attempts: 1,
+    })
+    expect(await json(town, 'dead-letters', 'list')).toMatchObject({ total: 0 })
+  })
+
   it('is waited for by --once', async () => {
     const { town, agents } = await scene(retrying('200ms'))
     const first = await town.worker('--cli', 'fake')
@@ -297,11 +314,33 @@ describe('dead-letters', () => {
     expect((await town.cli('dead-letters', 'list')).stderr).toContain('There are no dead letters')
   })
 
+  it('leaves a task that was completed since, unless its letter is named with --force', async () => {
+    const { town, agents } = await scene(retrying('50ms', '1'))
+    await town.worker('--cli', 'fake')
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    await ended(town, id)
+    await (await town.redis()).hset(town.keys.task(id), { state: 'completed', result: 'by a person' })
+    const left = await town.cli('dead-letters', 'retry', '--all')
+    expect(left).toMatchObject({
+      exit: 1,
+      stdout: expect.stringMatching(/was left: its task was completed since/),
+    })
+    const [letter = ''] = left.stdout.split(' ')
+    expect(await taskThat(town, id, ({ state }) => state === 'completed', 'stands')).toMatchObject({
+      result: 'by a person',
+    })
+    expect((await town.cli('dead-letters', 'retry', letter, '--force')).exit).toBe(0)
+    await succeed(await agents.next(), 'once more')
+    expect(await ended(town, id)).toMatchObject({ state: 'completed', result: 'once more' })
+  })
+
   it.each([
     [['retry'], 2, /Expected <id> or --all after dead-letters retry/],
     [['drop', '1-1', '--all'], 2, /Expected <id> or --all/],
     [['show', '1-1'], 2, /There is no dead letter 1-1/],
     [['retry', 'x'], 2, /There is no dead letter x/],
+    [['retry', '--all', '--force'], 2, /Expected --force with ids, not with --all/],
     [['bury'], 2, /Expected list, show, retry or drop, got "bury"/],
   ])('%j is refused', async (args, exit, message) => {
     const { town } = await scene()

@@ -93,6 +93,38 @@ describe('a Redis that dies and comes back with its data', () => {
   })
 })
 
+describe('a Redis that comes back with older data', () => {
+  it('28: of before its first task: the worker registers again and goes on', async () => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const worker = await town.worker(...WORKER)
+    const { record, receipt } = town.keys.agent((await agentOf(town)).id)
+    const old = await faulty.server.redis.dumpBuffer(record)
+    await doNext(faulty)
+    // What such a snapshot holds, in one step.
+    await faulty.server.redis
+      .multi()
+      .restore(record, 0, old as Buffer, 'REPLACE')
+      .del(receipt)
+      .exec()
+    await worker.says(/Redis lost its data/)
+    await doNext(faulty)
+  })
+
+  it('28: with fewer rounds than were made: the worker goes on with what it finds', async () => {
+    const faulty = await newTown()
+    const { town } = faulty
+    const worker = await town.worker(...WORKER)
+    await doNext(faulty)
+    await doNext(faulty)
+    const { record } = town.keys.agent((await agentOf(town)).id)
+    await faulty.server.redis.hset(record, 'rounds_completed', '1')
+    await doNext(faulty)
+    expect(await agentOf(town)).toMatchObject({ roundsCompleted: 2 })
+    expect(worker.stderr()).not.toMatch(/Redis lost its data|tt restart/)
+  })
+})
+
 describe('a replica that is asked to write', () => {
   it('5: the result is asked again until it is a primary, which has it once', async () => {
     const faulty = await newTown()

@@ -3,7 +3,7 @@ import { newId, SUPERVISOR_ID } from '../../src/domain/ids.ts'
 import { getAgent, leaveTown, setAgentState } from '../../src/store/agents.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { acknowledgeMessage, claimMessage, pluckMessage } from '../../src/store/inbox.ts'
-import { type Lease, pulse } from '../../src/store/lease.ts'
+import { Forgotten, type Lease, pulse } from '../../src/store/lease.ts'
 import { cancelTask, getTask, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
@@ -79,6 +79,26 @@ describe('a task state that somebody wrote during the run', () => {
     expect(await claimMessage(lease)).toMatchObject({ kind: 'empty' })
   })
 })
+
+describe.each(['failed', 'cancelled', 'running'] as const)(
+  'a task that another agent was given during a run that %s',
+  (state) => {
+    it('is left to that one, with the message taken and the agent idle', async () => {
+      const [lease, other] = [await register('one'), await register('two')]
+      const { taskId, digest } = await runInHand(lease)
+      await setTask(taskId, { state: 'assigned', assigned_to: other.agentId, delivery: 'at-most-once' })
+      const end = settlement(digest, taskId, { state, reason: 'exit', bury: 'it is broken' })
+      expect(await settleTask(lease, end)).toMatchObject({ kind: 'ended', state: 'assigned', rounds: 1 })
+      const task = await getTask(here.redis, here.town, taskId)
+      expect(task).toMatchObject({ state: 'assigned', assignedTo: other.agentId })
+      expect(task).not.toHaveProperty('toolCalls')
+      expect(await here.redis.hget(here.town.task(taskId), 'delivery')).toBe('at-most-once')
+      expect(await here.redis.exists(here.town.deadLetters, lease.agent.inFlight)).toBe(0)
+      expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'idle' })
+      expect(await eventTypes()).not.toContain('task_failed')
+    })
+  },
+)
 
 describe('a cancel', () => {
   it('is told once', async () => {
@@ -168,16 +188,22 @@ describe('notes', () => {
     expect(started.notes.length + started.notesLeft).toBe(500)
   })
 
-  it('that are no list leave the task as it is', async () => {
+  it('that are no list keep no task from its run, and a message that would be one goes to the dead letters', async () => {
     const lease = await register()
     await here.redis.set(lease.agent.notes, 'no list')
-    const taskId = await assign(lease)
-    const { digest } = await claimed(lease)
-    await expect(startTask(lease, { digest, taskId, startId: newId(), cli: 'demo' })).rejects.toThrow(
-      /WRONGTYPE/,
-    )
-    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'assigned' })
-    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'idle' })
+    const { digest, started } = await claimAndStart(lease, await assign(lease))
+    expect(started).toMatchObject({ kind: 'started', notes: [], notesLeft: 0 })
+    const taskId = started.kind === 'started' ? started.task.id : ''
+    expect(await settleTask(lease, settlement(digest, taskId, { notesUsed: 1 }))).toMatchObject({
+      kind: 'ok',
+    })
+    await here.redis.rpush(lease.agent.inbox, 'news')
+    const claim = await claimed(lease)
+    expect(await acknowledgeMessage(lease, claim, { note: 'news' })).toEqual({
+      kind: 'no-notes',
+      type: 'string',
+    })
+    expect(await claimed(lease)).toEqual(claim)
   })
 })
 
@@ -213,6 +239,48 @@ describe('an agent record', () => {
     await here.redis.hset(lease.agent.record, { state: 'idle' })
     expect(await pulse(lease, beat)).toEqual({ kind: 'evicted' })
     expect(await claimMessage(lease)).toEqual({ kind: 'evicted' })
+  })
+
+  async function afterRound() {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    await settleTask(lease, settlement(digest, taskId))
+    return lease
+  }
+
+  it('whose rounds a late write set back is gone on with', async () => {
+    const lease = await afterRound()
+    await here.redis.hset(lease.agent.record, 'rounds_completed', '1')
+    expect(await claimMessage(lease, 2)).toEqual({ kind: 'empty', rounds: 1, delayed: 0 })
+  })
+
+  it.each(['not there', 'an older one'])(
+    'whose rounds are 0 again while the receipt is %s is one of a Redis that lost data',
+    async (what) => {
+      const lease = await afterRound()
+      await here.redis.hset(lease.agent.record, 'rounds_completed', '0')
+      if (what === 'not there') await here.redis.del(lease.agent.receipt)
+      else await here.redis.set(lease.agent.receipt, newId())
+      await expect(claimMessage(lease, 1)).rejects.toThrow(Forgotten)
+    },
+  )
+
+  it('whose rounds are 0 again after a task that was given back is the one of another worker', async () => {
+    const lease = await afterRound()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    const back = {
+      digest,
+      taskId,
+      releaseId: newId(),
+      agentState: 'idle',
+      counted: true,
+      message: 'back',
+    } as const
+    await releaseTask(lease, back)
+    await here.redis.hset(lease.agent.record, 'rounds_completed', '0')
+    expect(await claimMessage(lease, 1)).toEqual({ kind: 'restarted' })
   })
 
   it('whose rounds count from 0 again is the one of another worker', async () => {

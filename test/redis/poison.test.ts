@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { listDeadLetters, retryDeadLetter } from '../../src/store/dead-letters.ts'
 import { recentEvents } from '../../src/store/events.ts'
-import { claimMessage, type Poison, putPoisonAside } from '../../src/store/inbox.ts'
+import { claimMessage, type Poison, putAsideMessage } from '../../src/store/inbox.ts'
 import type { Lease } from '../../src/store/lease.ts'
 import { recoverPeer } from '../../src/store/peers.ts'
 import { cancelTask, getTask } from '../../src/store/tasks.ts'
@@ -72,7 +72,7 @@ describe('a message with which workers died', () => {
     const { lease, taskId } = await afterDeaths(5)
     const next = await assign(lease, 'next')
     const poison = await poisonOf(lease)
-    const id = await putPoisonAside(lease, poison, WHY)
+    const id = await putAsideMessage(lease, poison, WHY)
     expect(await listDeadLetters(here.redis, here.town)).toMatchObject([
       { id, reason: 'crashed', detail: DETAIL, taskId, message: expect.stringContaining(taskId) },
     ])
@@ -84,13 +84,13 @@ describe('a message with which workers died', () => {
     const events = await recentEvents(here.redis, here.town.events, 50)
     expect(events.filter(({ event }) => event.event_type === 'task_failed')).toHaveLength(1)
     expect(await claimMessage(lease)).toMatchObject({ kind: 'message', raw: expect.stringContaining(next) })
-    expect(await putPoisonAside(lease, poison, WHY)).toBeNull()
+    expect(await putAsideMessage(lease, poison, WHY)).toBeNull()
   })
 
   it('leaves a task alone that has ended', async () => {
     const { lease, taskId } = await afterDeaths(5)
     await cancelTask(here.redis, here.town, taskId, 'not wanted')
-    await putPoisonAside(lease, await poisonOf(lease), WHY)
+    await putAsideMessage(lease, await poisonOf(lease), WHY)
     expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'cancelled' })
   })
 
@@ -102,13 +102,13 @@ describe('a message with which workers died', () => {
       await die(lease)
       lease = await register()
     }
-    expect(await putPoisonAside(lease, await poisonOf(lease), WHY)).not.toBeNull()
+    expect(await putAsideMessage(lease, await poisonOf(lease), WHY)).not.toBeNull()
     expect(await here.redis.exists(lease.agent.inFlight, lease.agent.deaths)).toBe(0)
   })
 
   it('that is brought back from the dead letters begins anew', async () => {
     const { lease, taskId } = await afterDeaths(5)
-    await putPoisonAside(lease, await poisonOf(lease), WHY)
+    await putAsideMessage(lease, await poisonOf(lease), WHY)
     const [letter] = await listDeadLetters(here.redis, here.town)
     if (!letter) throw new Error('no dead letter')
     await retryDeadLetter(here.redis, here.town, { letter, agentId: lease.agentId })

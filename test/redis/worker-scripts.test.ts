@@ -395,7 +395,7 @@ describe('fencing', () => {
           message: '',
         }),
       () => acknowledgeMessage(lease, { raw, digest }),
-      () => putAsideMessage(lease, { raw, digest }, { reason: 'bad-task', detail: '' }),
+      () => putAsideMessage(lease, { digest }, { reason: 'bad-task', detail: '' }),
       () => pulse(lease, { state: 'working', taskId, alive: true }),
       () => setAgentState(lease, { state: 'idle', message: '' }),
       () => leaveTown(lease, ''),

@@ -6,7 +6,7 @@ import { assignTask, type Settlement, startTask } from '../../src/store/tasks.ts
 import type { useTown } from './redis.ts'
 
 /** The steps of a worker at the town of a test, without its daemon. */
-export function useWorker(here: ReturnType<typeof useTown>) {
+export function useWorker(here: Pick<ReturnType<typeof useTown>, 'redis' | 'town'>) {
   const register = async (name = 'worker-1'): Promise<Lease> => {
     const who = { name, cli: 'demo', role: 'backend', leaseMs: 30_000, extra: { host: 'box', pid: 42 } }
     const registered = await registerAgent(here.redis, here.town, who)

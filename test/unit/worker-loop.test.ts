@@ -463,10 +463,10 @@ describe('runLoop with different tasks that fail in a row', () => {
   })
 })
 
-describe('runLoop with a queue that cannot be read', () => {
+describe('runLoop with a Redis that refuses', () => {
   const wrongType = Object.assign(new Error('WRONGTYPE Operation against a key'), { name: 'ReplyError' })
 
-  it('is broken, waits longer from try to try, and goes on when the queue is put right', async () => {
+  it('a claim is broken, waits longer from try to try, and goes on when that is put right', async () => {
     let tries = 0
     const { steps, events } = await loopOn({ claims: [message('a')] }, ({ claim }) => ({
       claim: () => {
@@ -476,7 +476,7 @@ describe('runLoop with a queue that cannot be read', () => {
     }))
     expect(steps).toEqual([
       'idle',
-      'broken: The queue cannot be read: WRONGTYPE Operation against a key',
+      'broken: Redis refuses what the worker needs: WRONGTYPE Operation against a key',
       'handle a',
     ])
     expect(slept).toHaveLength(3)
@@ -486,6 +486,53 @@ describe('runLoop with a queue that cannot be read', () => {
   it('ends with `once`', async () => {
     const { end } = await loopOn({ once: true }, () => ({ claim: () => Promise.reject(wrongType) }))
     expect(end).toBe('broken')
+  })
+
+  it.each(['handle', 'putPoisonAside', 'fetchWork', 'wait', 'sayIdle', 'sayBroken'] as const)(
+    '%s is no end, and leaves the message to the next claim',
+    async (name) => {
+      const poison = { kind: 'poison', digest: 'p', deaths: 5 } as const
+      const claims = { handle: [message('a'), message('a')], putPoisonAside: [poison, poison] }
+      const script = {
+        claims: claims[name as 'handle'] ?? [EMPTY, EMPTY],
+        inspected: name === 'sayBroken' ? [NOT_INSTALLED] : [],
+      }
+      let refusals = 1
+      const { end, events } = await loopOn(script, (tools) => ({
+        [name]: (...args: never[]) => {
+          refusals -= 1
+          return refusals >= 0
+            ? Promise.reject(wrongType)
+            : (tools[name] as (...args: never[]) => unknown)(...args)
+        },
+      }))
+      expect(end).toBe('drained')
+      expect(refusals).toBeLessThan(0)
+      expect(typesOf(events)).toContain('surroundings-broken')
+    },
+  )
+
+  it('tells of a second trouble as well, once the first was mended', async () => {
+    const outcomes = [wrongType, null, wrongType, null]
+    const { steps } = await loopOn({}, ({ claim }) => ({
+      claim: () => {
+        const refused = outcomes.shift()
+        if (refused === undefined) return claim()
+        return refused ? Promise.reject(refused) : Promise.resolve(EMPTY)
+      },
+    }))
+    expect(steps.filter((step) => step.startsWith('broken'))).toHaveLength(2)
+  })
+
+  it('is no trouble any more for one that is told to drain', async () => {
+    const { end, steps } = await loopOn({ claims: [message('a')] }, ({ control }) => ({
+      handle: () => {
+        control.drain('told to')
+        return Promise.reject(wrongType)
+      },
+    }))
+    expect(end).toBe('drained')
+    expect(steps).toEqual(['idle'])
   })
 })
 

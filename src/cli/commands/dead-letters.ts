@@ -27,6 +27,7 @@ export const deadLetters: Command = {
   settings: ['town', 'redis'],
   flags: {
     all: { type: 'boolean', describe: 'retry and drop: all of them' },
+    force: { type: 'boolean', describe: 'retry: also where the task was completed or cancelled since' },
     to: { type: 'string', requiresArg: true, describe: 'retry: another agent than the one that had it' },
     ...jsonFlag,
   },
@@ -96,11 +97,16 @@ async function retry(invocation: Invocation): Promise<number> {
     const { terminal, redis, keys, json } = session
     const to =
       invocation.flags.to === undefined ? null : await findAgent(redis, keys, String(invocation.flags.to))
+    const undo = invocation.flags.force === true
+    if (undo && invocation.flags.all === true) {
+      const remedy = 'An end is undone by the id of its dead letter'
+      throw new WorkerError('usage', 'Expected --force with ids, not with --all', { remedy })
+    }
     const letters = await chosen(invocation, session)
     const results = []
     for (const letter of letters) {
       const agentId = to?.id ?? letter.agentId
-      const result = await retryDeadLetter(redis, keys, { letter, agentId })
+      const result = await retryDeadLetter(redis, keys, { letter, agentId, undo })
       results.push({ id: letter.id, taskId: letter.taskId, agentId, result })
       if (!json) terminal.line(retrySentence(letter, result, to?.name ?? letter.agent))
     }
@@ -121,8 +127,13 @@ function retrySentence({ id }: DeadLetter, result: DeadLetterRetry, agent: strin
       return `${id} is back in the inbox of ${summary(agent)}`
     case 'gone':
       return `${id} is not there any more`
-    case 'running':
+    case 'empty':
+      return `${id} was left: it holds no message`
+    case 'in-hand':
       return `${id} was left: its task is assigned again already`
+    case 'completed':
+    case 'cancelled':
+      return `${id} was left: its task was ${result} since; \`dead-letters retry ${id} --force\` has it run all the same`
     case 'no-agent':
       return `${id} was left: the agent ${summary(agent)} has no record any more; name another one with --to`
   }

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, NOW, TASK_STATE } from './shared.ts'
+import { EMIT, NOW, REFUSAL, TASK_STATE } from './shared.ts'
 
 /**
  * Moves a task from the backlog into an agent's inbox: off the list, assigned, its message pushed, in one step. A task that is
@@ -17,9 +17,12 @@ export const claimBacklog = script(
   RECORD,
   EMIT,
   TASK_STATE,
+  REFUSAL,
   `
 local agent, task = open(KEYS[3]), open(KEYS[2])
 if not agent.there then return {'no-agent'} end
+local refused = refusal({KEYS[1], 'list', 'LREM'}, {KEYS[4], 'list', 'RPUSH'}, changing(task))
+if refused then return refused end
 if redis.call('LREM', KEYS[1], 0, ARGV[1]) == 0 then return {'taken'} end
 if not task.there then return {'missing'} end
 local state = task_state(task)
@@ -32,6 +35,6 @@ save(task)
 redis.call('RPUSH', KEYS[4], ARGV[3] .. string.gsub(at, '%+00:00', 'Z') .. ARGV[4])
 emit(KEYS[5], KEYS[6], {event_type = 'task_assigned', agent_id = ARGV[2], task_id = ARGV[1], message = ARGV[5],
   timestamp = at})
-redis.call('PUBLISH', ARGV[7], 'message')
+redis.pcall('PUBLISH', ARGV[7], 'message')
 return {'ok'}`,
 )

@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW, TITLE } from './shared.ts'
+import { EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW, REFUSAL, TITLE } from './shared.ts'
 
 /**
  * Ends an agent's life: what is still in flight, and what waits for its next attempt, goes back to the head of the inbox in its order, the state becomes stopped,
@@ -19,6 +19,7 @@ export const leave = script(
   EMIT,
   TITLE,
   LAST_REGISTRATION,
+  REFUSAL,
   `
 local lease, in_flight, inbox, stop = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local left = 'left:' .. ARGV[1]
@@ -27,6 +28,10 @@ if redis.call('GET', lease) ~= ARGV[1] then
   if who == left then return {'ok', '0'} end
   return {'lost'}
 end
+local agent = open(KEYS[4])
+local refused = refusal({in_flight, 'list', 'LMOVE'}, {inbox, 'list', 'LPUSH'}, {KEYS[8], 'string', 'SET'},
+  {KEYS[12], 'set', 'SREM'}, {lease, '', 'DEL'}, changing(agent, 'HDEL'))
+if refused then return refused end
 local back = 0
 local delayed = redis.call('ZRANGE', KEYS[11], 0, -1)
 for i = #delayed, 1, -1 do
@@ -37,7 +42,6 @@ while redis.call('LMOVE', in_flight, inbox, 'RIGHT', 'LEFT') do back = back + 1 
 redis.call('DEL', lease, stop, KEYS[9], KEYS[10], KEYS[11])
 redis.call('SREM', KEYS[12], ARGV[2])
 redis.call('SET', KEYS[8], last_registration(KEYS[8]) .. ' ' .. left, 'EX', ${KEPT_SECONDS})
-local agent = open(KEYS[4])
 if agent.there and ARGV[4] ~= '1' then
   local at = now()
   local before = get(agent, 'state') or 'starting'

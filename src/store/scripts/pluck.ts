@@ -1,4 +1,5 @@
 import { script } from '../script.ts'
+import { REFUSAL } from './shared.ts'
 
 /**
  * Takes a message of certain types out of the urgent list or the inbox, past what waits before it, into the in-flight list.
@@ -10,8 +11,11 @@ import { script } from '../script.ts'
  */
 export const pluck = script(
   'pluck',
+  REFUSAL,
   `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
+local refused = refusal({KEYS[2], 'list', 'RPUSH'}, {KEYS[3], 'list', 'LREM'}, {KEYS[4], 'list', 'LREM'})
+if refused then return refused end
 local wanted = {}
 for word in string.gmatch(ARGV[2], '[^,]+') do wanted[word] = true end
 local function take_from(list, from, to)

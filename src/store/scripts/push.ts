@@ -17,6 +17,6 @@ local list, raw, at_head = KEYS[1], ARGV[1], ARGV[2] == 'head'
 if not redis.call('LPOS', list, raw, 'RANK', at_head and 1 or -1, 'MAXLEN', ${SEARCHED}) then
   redis.call(at_head and 'LPUSH' or 'RPUSH', list, raw)
 end
-if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+if ARGV[3] ~= '' then redis.pcall('PUBLISH', ARGV[3], ARGV[4]) end
 return redis.call('LLEN', list)`,
 )

@@ -12,7 +12,8 @@ const TYPED = [
  *
  * open(key, form of a new one) -> record: `there` (it has an id), `broken` (the type of a key that is no record)
  * get(record, field) -> text or nil
- * put(record, field, text, field, text …), drop(record, field …), add(record, field, number) -> number
+ * put(record, field, text, field, text …), drop(record, field …)
+ * add(record, field, number) -> number: what is no number counts as 0
  * save(record): writes what changed; a hash is written at once
  * dump(record) -> {field, text, field, text …}
  */
@@ -113,8 +114,9 @@ local function drop(record, ...)
 end
 
 local function add(record, field, by)
-  if record.form == 'hash' then return redis.call('HINCRBY', record.key, field, by) end
   local sum = (tonumber(get(record, field)) or 0) + by
+  -- Of a number without an end nothing can be counted.
+  if sum ~= sum or math.abs(sum) == math.huge then sum = by end
   put(record, field, string.format('%.0f', sum))
   return sum
 end

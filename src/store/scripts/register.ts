@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { BLAME, EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW } from './shared.ts'
+import { BLAME, EMIT, KEPT_SECONDS, LAST_REGISTRATION, NOW, REFUSAL } from './shared.ts'
 
 /**
  * Takes the lease of an agent and writes its record, or says who holds the name. A paused agent stays paused.
@@ -25,6 +25,7 @@ export const register = script(
   EMIT,
   LAST_REGISTRATION,
   BLAME,
+  REFUSAL,
   `
 local lease, stop, names = KEYS[1], KEYS[3], KEYS[4]
 local token, lease_ms, id, name, cli, role = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -37,6 +38,9 @@ if holder and holder ~= token and holder ~= ARGV[8] then
   return {'held', get(agent, 'host') or '', get(agent, 'pid') or '', get(agent, 'state') or '', redis.call('PTTL', lease),
     holder, get(agent, 'pid_started') or ''}
 end
+local refused = refusal({lease, 'string', 'SET'}, {KEYS[7], 'string', 'SET'}, {names, 'hash', 'HSET'},
+  {KEYS[12], 'set', 'SADD'}, {stop, '', 'DEL'}, changing(agent, 'HDEL'))
+if refused then return refused end
 local at = now()
 redis.call('SET', lease, token, 'PX', lease_ms)
 local before, who = last_registration(KEYS[7])

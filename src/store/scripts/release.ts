@@ -1,7 +1,7 @@
 import { isTerminal, TASK_STATES } from '../../domain/task.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, HANDLED, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import { EMIT, HANDLED, KEPT_SECONDS, NOW, REFUSAL, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 const OPEN = TASK_STATES.filter((state) => !isTerminal(state))
 
@@ -24,6 +24,7 @@ export const release = script(
   TITLE,
   TASK_STATE,
   HANDLED,
+  REFUSAL,
   `
 local lease, in_flight, inbox, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local token, digest, release_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -33,8 +34,14 @@ if redis.call('GET', receipt) == release_id then return {'ok'} end
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at = now()
 local task, agent = open(KEYS[4]), open(KEYS[5])
-local raw = take(in_flight, digest)
-if raw then redis.call('LPUSH', inbox, raw) end
+local raw = find(in_flight, digest)
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {in_flight, 'list', 'LREM'}, {inbox, 'list', 'LPUSH'},
+  {receipt, 'string', 'SET'})
+if refused then return refused end
+if raw then
+  redis.call('LPUSH', inbox, raw)
+  redis.call('LREM', in_flight, 1, raw)
+end
 redis.call('SET', receipt, release_id, 'EX', ${KEPT_SECONDS})
 forget(KEYS[9], ARGV[12])
 if task.there and string.find(',${OPEN.join(',')},', ',' .. task_state(task) .. ',', 1, true)

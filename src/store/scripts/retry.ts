@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, TAKE, TASK_STATE, TITLE } from './shared.ts'
+import { ACTIVITY, EMIT, KEPT_SECONDS, NOW, REFUSAL, TAKE, TASK_STATE, TITLE } from './shared.ts'
 
 /**
  * Puts the message of a failed run aside until its next attempt is due, by the server's clock, and makes the agent idle. The
@@ -20,6 +20,7 @@ export const retry = script(
   ACTIVITY,
   TITLE,
   TASK_STATE,
+  REFUSAL,
   `
 local lease, in_flight, delayed, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local token, digest, retry_id, agent_id, task_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -31,11 +32,15 @@ if not task.there then return {'ended'} end
 local state = task_state(task)
 local elsewhere = (get(task, 'assigned_to') or agent_id) ~= agent_id
 if elsewhere or state == 'completed' or state == 'failed' or state == 'cancelled' then return {'ended'} end
-local raw = take(in_flight, digest)
+local raw = find(in_flight, digest)
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {in_flight, 'list', 'LREM'}, {delayed, 'zset', 'ZADD'},
+  {receipt, 'string', 'SET'})
+if refused then return refused end
 local due = now_ms + tonumber(ARGV[6])
 if raw then
   redis.call('ZADD', delayed, due, raw)
   redis.call('EXPIRE', delayed, ${KEPT_SECONDS})
+  redis.call('LREM', in_flight, 1, raw)
 end
 redis.call('SET', receipt, retry_id, 'EX', ${KEPT_SECONDS})
 for i = 10, #ARGV, 2 do put(task, ARGV[i], ARGV[i + 1]) end

@@ -38,6 +38,31 @@ local function emit(town, agent, event)
 end`
 
 /**
+ * refusal({key, type ('' = any), command …} …) -> error or nil: why one of these writes could not be done. It is asked before the first of
+ * them, as a script that fails in its middle is not rolled back: all of it or nothing.
+ * changing(record) -> {key, '', command …}: what a put into a record needs; with 'HDEL' what a drop needs as well.
+ */
+export const REFUSAL = `
+local function refusal(...)
+  for _, write in ipairs({...}) do
+    local key, kind = write[1], write[2]
+    local found = kind == '' and 'none' or redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then
+      return redis.error_reply('WRONGTYPE The key ' .. key .. ' holds a ' .. found .. ', not a ' .. kind)
+    end
+    for i = 3, #write do
+      if not redis.acl_check_cmd(write[i], key) then
+        return redis.error_reply('NOPERM This user may not ' .. write[i] .. ' the key ' .. key)
+      end
+    end
+  end
+end
+local function changing(record, ...)
+  if record.form == 'json' then return {record.key, '', 'SET'} end
+  return {record.key, '', 'HSET', ...}
+end`
+
+/**
  * find(list, digest) -> text or nil: a claimed message. It is named by the SHA-1 of its bytes: what a client read and sends back is
  * another text where the bytes are no UTF-8.
  * take(list, digest) -> text or nil: removes it.
@@ -101,15 +126,25 @@ local function mend(agent, id)
 end`
 
 /**
+ * deaths_of(deaths, digest) -> number: how many workers died with this message in hand. A key of another type costs the count, never
+ * what it goes with.
+ */
+export const DEATHS = `
+local function deaths_of(deaths, digest)
+  return tonumber(redis.pcall('HGET', deaths, digest) or nil) or 0
+end`
+
+/**
  * blame(deaths, in-flight): a worker died, or ended without a goodbye: what it had in hand, the oldest in flight, has one more death to
  * answer for.
  */
-export const BLAME = `
+export const BLAME = `${DEATHS}
 local function blame(deaths, in_flight)
   local raw = redis.pcall('LINDEX', in_flight, 0)
   if type(raw) ~= 'string' then return end
-  redis.call('HINCRBY', deaths, redis.sha1hex(raw), 1)
-  redis.call('EXPIRE', deaths, ${KEPT_SECONDS})
+  local digest = redis.sha1hex(raw)
+  redis.pcall('HSET', deaths, digest, deaths_of(deaths, digest) + 1)
+  redis.pcall('EXPIRE', deaths, ${KEPT_SECONDS})
 end`
 
 /** title(state): upstream writes the states of events with a capital. */

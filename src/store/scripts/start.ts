@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { EMIT, HANDLED, KEPT_SECONDS, NOW, TAKE, TASK_STATE } from './shared.ts'
+import { EMIT, HANDLED, KEPT_SECONDS, NOW, REFUSAL, TAKE, TASK_STATE } from './shared.ts'
 
 /** How many notes one prompt gets, and how many bytes of them beyond the first: chatter must not cost a task. */
 const NOTES = 100
@@ -32,6 +32,7 @@ export const start = script(
   TAKE,
   TASK_STATE,
   HANDLED,
+  REFUSAL,
   `
 local lease, in_flight, notes, receipt = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local token, digest, agent_id, task_id, start_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -39,8 +40,8 @@ local cli, allowed, description = ARGV[6], ',' .. ARGV[7] .. ',', ARGV[8]
 if redis.call('GET', lease) ~= token then return {'lost'} end
 local at, now_ms = now()
 local message_id, once = ARGV[12], ARGV[13] == '1'
--- Before anything is written: a key of another type ends a script here.
-local waiting, held, size = redis.call('LRANGE', notes, 0, ${NOTES - 1}), {}, 0
+-- Notes that are no list, an error here, are none.
+local waiting, held, size = redis.pcall('LRANGE', notes, 0, ${NOTES - 1}), {}, 0
 for i, note in ipairs(waiting) do
   size = size + #note
   if i > 1 and size > ${NOTES_BYTES} then break end
@@ -57,6 +58,8 @@ if message_id ~= '' and not repeated and not marked then
     return {'duplicate'}
   end
 end
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {receipt, 'string', 'SET'}, {in_flight, 'list', 'LREM'})
+if refused then return refused end
 if not task.there then
   if description == '' or redis.call('EXISTS', KEYS[3]) == 1 then return {'missing'} end
   put(task, 'id', task_id, 'description', description, 'state', 'assigned', 'created_at', at,
@@ -109,7 +112,8 @@ if not repeated then
     timestamp = at})
 end
 local fields = dump(task)
-local reply = {'started', get(task, 'started_at'), get(task, 'attempts'), #fields, redis.call('LLEN', notes) - #held}
+local left = #held > 0 and redis.call('LLEN', notes) - #held or 0
+local reply = {'started', get(task, 'started_at'), get(task, 'attempts'), #fields, left}
 for i = 1, #fields do reply[#reply + 1] = fields[i] end
 for i = 1, #held do reply[#reply + 1] = held[i] end
 return reply`,

@@ -1,7 +1,7 @@
 import { AGENT_STATES } from '../../domain/agent.ts'
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { ACTIVITY, EMIT, NOW, TITLE } from './shared.ts'
+import { ACTIVITY, EMIT, NOW, REFUSAL, TITLE } from './shared.ts'
 
 /**
  * Asks an agent for another state from outside, as `tt kill`, `close`, `interrupt` and `resume` do, and wakes its worker: state,
@@ -19,6 +19,7 @@ export const steer = script(
   EMIT,
   TITLE,
   ACTIVITY,
+  REFUSAL,
   `
 local agent = open(KEYS[2])
 if not agent.there then return {'no-agent'} end
@@ -27,6 +28,8 @@ if not string.find(',${AGENT_STATES.join(',')},', ',' .. before .. ',', 1, true)
 local from = redis.call('EXISTS', KEYS[1]) == 1 and 6 or 9
 local refused, after, event_type = ARGV[from], ARGV[from + 1], ARGV[from + 2]
 if string.find(',' .. refused .. ',', ',' .. before .. ',', 1, true) then return {'refused', before} end
+local refused = refusal(changing(agent), {KEYS[3], '', 'DEL', 'SETEX'})
+if refused then return refused end
 if before ~= after then
   put(agent, 'state', after)
   save(agent)
@@ -41,6 +44,6 @@ if before ~= after then
   emit(KEYS[5], KEYS[6], {event_type = event_type, agent_id = ARGV[1], old_state = title(before),
     new_state = title(after), message = ARGV[3], timestamp = (now())})
 end
-redis.call('PUBLISH', ARGV[5], after)
+redis.pcall('PUBLISH', ARGV[5], after)
 return {'ok', before, after}`,
 )

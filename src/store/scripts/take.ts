@@ -1,9 +1,10 @@
 import { script } from '../script.ts'
 import { RECORD } from './record.ts'
-import { BURY, NOW } from './shared.ts'
+import { BURY, NOW, REFUSAL } from './shared.ts'
 
 /**
- * Takes a message that was looked at before off its list. One that cannot be read goes to the dead letters in the same step.
+ * Takes a message that was looked at before off its list. One that cannot be read goes to the dead letters in the same step; where
+ * these do not take it, one that was popped goes back to its list.
  *
  * KEYS: list, dead letters, agent record
  * ARGV: raw, agent id, reason ('' = the message is readable), detail, '1' when a blocking pop has taken it off already
@@ -14,7 +15,13 @@ export const take = script(
   NOW,
   RECORD,
   BURY,
+  REFUSAL,
   `
+local refused = ARGV[3] ~= '' and refusal({KEYS[2], 'stream', 'XADD'})
+if refused then
+  if ARGV[5] == '1' then redis.call('LPUSH', KEYS[1], ARGV[1]) end
+  return refused
+end
 if ARGV[5] ~= '1' and redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {'gone'} end
 if ARGV[3] ~= '' then
   local agent = open(KEYS[3])
