@@ -90,6 +90,8 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
       } catch (error) {
         host.control.halt('shutdown')
         throw error
+      } finally {
+        host.health.dismiss(seat.name)
       }
     }),
   )

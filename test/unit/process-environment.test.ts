@@ -28,7 +28,7 @@ describe('the environment of a child', () => {
   it.each([
     ...['AWS_SECRET_ACCESS_KEY', 'SOME_API_KEY', 'PATHS', 'LC', 'NODE_OPTIONS', 'LD_PRELOAD', 'Path'],
     ...['GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_OBJECT_DIRECTORY', 'TINYTOWN_STALL_TIMEOUT'],
-    ...['REDIS_URL', 'TINYTOWN_REDIS_PASSWORD'],
+    ...['REDIS_URL', 'TINYTOWN_REDIS_PASSWORD', 'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'],
   ])('does not take over %s', (name) => {
     expect(made({ [name]: 'value' })).not.toHaveProperty(name)
   })

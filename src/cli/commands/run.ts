@@ -1,6 +1,8 @@
 import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
+import type { Settings } from '../../config/settings.ts'
+import { longestStopMs } from '../../config/stop-time.ts'
 import { locateWorkdir } from '../../config/town.ts'
 import { agentNames } from '../../domain/agent-names.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
@@ -10,7 +12,9 @@ import { logEvent } from '../../observability/log-events.ts'
 import { LogFile } from '../../observability/log-file.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
 import type { Metrics } from '../../observability/metrics.ts'
+import { ServiceManager, watchdogMsOf } from '../../observability/service-manager.ts'
 import { versionTeller } from '../../process/probe.ts'
+import { systemdNotify } from '../../process/systemd-notify.ts'
 import { Control } from '../../worker/control.ts'
 import type { Runner } from '../../worker/run.ts'
 import type { WorkerEnd } from '../../worker/worker.ts'
@@ -52,7 +56,12 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   const loggers: [Logger, ...Logger[]] = [logger]
   const signals = handleSignals(control, {
     drainMs: settings.drainTimeout,
-    onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, loggers)),
+    onHangUp() {
+      if (process.stdin.isTTY) return control.drain('SIGHUP')
+      const read = () => reloadLogLevel(flags, env, loggers)
+      if (manager) manager.reload(read)
+      else read()
+    },
     onFirst: () => {
       if (pretty && [...runners].some((runner) => runner.inHand() !== null))
         terminal.note(
@@ -67,12 +76,15 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   closers.add(() => signals.close())
   const several = settings.count > 1
   const health = new Health(agentNames(settings.name, settings.count))
+  const manager = serviceManager(settings, { health, env, logger })
+  closers.add(() => manager?.close())
+  control.draining.addEventListener('abort', () => manager?.stopping(), { once: true })
   const voiceOf = (agent: string) => {
     const own = logger.child({ agent })
     loggers.push(own)
     const mark = terminal.style('gray', several ? `${agent} │` : '│')
     const emit = (event: WorkerEvent) => {
-      health.tell(agent, event)
+      if (health.tell(agent, event)) manager?.changed()
       metrics?.tell(agent, event)
       if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, mark))
       else logEvent(own, event)
@@ -112,6 +124,31 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   } finally {
     await closers.close()
   }
+}
+
+/** For what a start does beside waiting for Redis. */
+const START_MARGIN_MS = 30_000
+
+/** The service manager that started this process; undefined when none did. */
+function serviceManager(
+  settings: Settings,
+  { health, env, logger }: { health: Health; env: NodeJS.ProcessEnv; logger: Logger },
+): ServiceManager | undefined {
+  const notify = systemdNotify(env)
+  if (notify === null) return undefined
+  return new ServiceManager({
+    health,
+    notify,
+    watchdogMs: watchdogMsOf(env, process.pid),
+    startMs: settings.connectTimeout + START_MARGIN_MS,
+    stopMs: longestStopMs(settings),
+    onDeaf: (why) =>
+      logger.warn({ event: 'service-manager-deaf' }, `the service manager is not told: ${why}`),
+    onStarved(why) {
+      if (why === null) logger.info({ event: 'watchdog-fed' }, 'the watchdog is fed again')
+      else logger.error({ event: 'watchdog-starved' }, `the watchdog is fed no more: ${why}`)
+    },
+  })
 }
 
 /** Answers health checks from before the connection to Redis on. What nobody asks for is not loaded. */
