@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { useClosers } from '../rig/daemon.ts'
@@ -68,6 +70,51 @@ describe('the service manager', () => {
     daemon.signal('SIGTERM')
     expect(await daemon.exit).toBe(0)
     expect(daemon.stderr()).toMatch(/the service manager is not told: systemd-notify failed: /)
+  })
+})
+
+describe('a start under a service manager', () => {
+  it('waits until the lease of a dead holder has run out, where it cannot be told to be dead', async () => {
+    const { manager, town } = await watched()
+    const lease = ['--lease-ms', '2000']
+    const first = await town.worker('--cli', 'fake', ...lease)
+    const redis = await town.redis()
+    const { id } = await agentOf(town)
+    const { record, lease: key } = town.keys.agent(id)
+    // As after a crash of another machine: nobody here can tell whether that process lives.
+    first.signal('SIGKILL')
+    await first.exit
+    await redis.hset(record, 'host', 'elsewhere')
+    await redis.pexpire(key, 10_000)
+    const second = town.start('--cli', 'fake', ...lease)
+    await second.says(/the name worker-1 is held by pid \d+ on elsewhere: waiting/)
+    await second.says(/starting -> idle/)
+    second.signal('SIGTERM')
+    expect(await second.exit).toBe(0)
+    expect((await manager.notices()).some((notice) => notice.includes('READY=1'))).toBe(true)
+  })
+
+  it('ends with 75 where the holder lives', async () => {
+    const { town } = await watched()
+    const lease = ['--lease-ms', '2000']
+    await town.worker('--cli', 'fake', ...lease)
+    const second = town.start('--cli', 'fake', ...lease)
+    expect(await second.exit).toBe(75)
+    expect(second.stderr()).toMatch(/is held by[\s\S]*in use by a live worker/)
+  })
+})
+
+describe('a stop under a service manager', () => {
+  it("leaves what the town's own server holds on the disk: systemd kills that server next", async () => {
+    const { town } = await watched()
+    const daemon = await town.worker('--cli', 'fake')
+    const redis = await town.redis()
+    await redis.set('kept', 'yes')
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit).toBe(0)
+    process.kill(Number(await readFile(join(town.root, '.tt/redis.pid'), 'utf8')), 'SIGKILL')
+    await town.cli('redis', 'start')
+    expect(await (await town.redis()).get('kept')).toBe('yes')
   })
 })
 

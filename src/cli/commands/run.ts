@@ -1,8 +1,6 @@
 import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
-import type { Settings } from '../../config/settings.ts'
-import { longestStopMs } from '../../config/stop-time.ts'
 import { locateWorkdir } from '../../config/town.ts'
 import { agentNames } from '../../domain/agent-names.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
@@ -12,9 +10,7 @@ import { logEvent } from '../../observability/log-events.ts'
 import { LogFile } from '../../observability/log-file.ts'
 import { createLogger, type Logger } from '../../observability/logger.ts'
 import type { Metrics } from '../../observability/metrics.ts'
-import { ServiceManager, watchdogMsOf } from '../../observability/service-manager.ts'
 import { versionTeller } from '../../process/probe.ts'
-import { systemdNotify } from '../../process/systemd-notify.ts'
 import { Control } from '../../worker/control.ts'
 import type { Runner } from '../../worker/run.ts'
 import type { WorkerEnd } from '../../worker/worker.ts'
@@ -23,6 +19,7 @@ import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
+import { saveOwnServer, serviceManager } from '../service-manager.ts'
 import { handleSignals } from '../shutdown.ts'
 import { VERSION } from '../version.ts'
 
@@ -115,7 +112,9 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
       runners,
       voiceOf,
       health,
+      waitsForName: manager !== undefined,
     })
+    if (manager) await saveOwnServer(context, logger)
     return signals.forced() ?? Math.max(...ends.map(exitCodeOf))
   } catch (error) {
     // A signal while the worker was still starting ends the wait for Redis; there is nothing to drain.
@@ -124,31 +123,6 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   } finally {
     await closers.close()
   }
-}
-
-/** For what a start does beside waiting for Redis. */
-const START_MARGIN_MS = 30_000
-
-/** The service manager that started this process; undefined when none did. */
-function serviceManager(
-  settings: Settings,
-  { health, env, logger }: { health: Health; env: NodeJS.ProcessEnv; logger: Logger },
-): ServiceManager | undefined {
-  const notify = systemdNotify(env)
-  if (notify === null) return undefined
-  return new ServiceManager({
-    health,
-    notify,
-    watchdogMs: watchdogMsOf(env, process.pid),
-    startMs: settings.connectTimeout + START_MARGIN_MS,
-    stopMs: longestStopMs(settings),
-    onDeaf: (why) =>
-      logger.warn({ event: 'service-manager-deaf' }, `the service manager is not told: ${why}`),
-    onStarved(why) {
-      if (why === null) logger.info({ event: 'watchdog-fed' }, 'the watchdog is fed again')
-      else logger.error({ event: 'watchdog-starved' }, `the watchdog is fed no more: ${why}`)
-    },
-  })
 }
 
 /** Answers health checks from before the connection to Redis on. What nobody asks for is not loaded. */

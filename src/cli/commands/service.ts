@@ -96,11 +96,15 @@ function kindOf(flags: Invocation['flags']): 'systemd' | 'launchd' {
   return 'systemd'
 }
 
+const OWN_SERVER =
+  'This town has a redis-server of its own, which ends with the service that started it; REDIS_URL names one that stays'
+
 async function install(asked: Asked): Promise<number> {
   const request = requestOf(asked)
   await asked.manager.require()
   const plan = await asked.manager.planInstall(request)
-  return await carryOut(plan, 'is installed', asked)
+  const notes = asked.context.target.server === null ? plan.notes : [...plan.notes, OWN_SERVER]
+  return await carryOut({ ...plan, notes }, 'is installed', asked)
 }
 
 async function uninstall(asked: Asked): Promise<number> {
