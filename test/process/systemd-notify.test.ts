@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { systemdNotify } from '../../src/process/systemd-notify.ts'
 import { useClosers } from '../rig/daemon.ts'
 import { listenForNotices } from '../rig/notified.ts'
@@ -20,6 +20,8 @@ describe('systemdNotify', () => {
   })
 
   it('hands every assignment over as one argument, and nothing of the environment', async () => {
+    vi.stubEnv('REDIS_URL', 'redis://:secret@host')
+    onTestFinished(() => void vi.unstubAllEnvs())
     const { notify, notices } = await manager('[ -z "$REDIS_URL" ] || exit 9')
     expect(await notify(['READY=1', 'STATUS=a: working on "x"  $HOME; é'])).toBeNull()
     expect(await notices()).toEqual(['READY=1|STATUS=a: working on "x"  $HOME; é'])
