@@ -117,12 +117,19 @@ describe('service', () => {
   })
 
   it('takes along what the environment says, with a password only into the closed file', async () => {
-    const { run, settings } = await machine()
+    const { run, settings, town } = await machine()
     const REDIS_URL = 'redis://:pass$word@127.0.0.1:6379/3'
-    const { stdout, stderr } = await run({ REDIS_URL, TINYTOWN_LEASE_MS: '5000' }, 'service', ...INSTALL)
+    const { stdout, stderr } = await run(
+      { REDIS_URL, TINYTOWN_LEASE_MS: '5000' },
+      'service',
+      ...INSTALL,
+      '--workdir',
+      'bin',
+    )
     const text = await readFile(settings, 'utf8')
     expect(text).toContain('\nREDIS_URL="redis://:pass\\$word@127.0.0.1:6379/3"\n')
     expect(text).toContain('\nTINYTOWN_LEASE_MS=5000\n')
+    expect(text).toContain(`\nTINYTOWN_WORKDIR=${town.root}/bin\n`)
     expect(stdout + stderr).not.toMatch(/pass\$word|one that stays/)
   })
 

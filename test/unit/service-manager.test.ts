@@ -155,6 +155,25 @@ describe('the service manager', () => {
   })
 })
 
+describe('the end', () => {
+  it('does not wait for a service manager that does not hear', async () => {
+    const gate = deferred<string>()
+    let notices = 0
+    const { manager, tell } = managed(['a'], {
+      notify: () => {
+        notices += 1
+        return gate.promise
+      },
+    })
+    await vi.advanceTimersByTimeAsync(0)
+    tell(registered('a'), DRAINING)
+    const closed = manager.close()
+    gate.resolve('it hangs')
+    await closed
+    expect(notices).toBe(1)
+  })
+})
+
 describe('the watchdog', () => {
   const FED = 'WATCHDOG=1'
   const watched = async (names?: string[]) => {
