@@ -4,14 +4,13 @@ import { differingVariables, environmentFile } from './environment-file.ts'
 import { type Machine, requireProgram } from './machine.ts'
 import {
   type Plan,
-  properties,
   type ServiceFile,
   type ServiceManagerKind,
   type ServiceRequest,
-  type ServiceStatus,
   type Step,
   writeStep,
 } from './plan.ts'
+import { statusOf } from './systemd-status.ts'
 import {
   type Scope,
   SERVICE_USER,
@@ -37,17 +36,12 @@ interface Paths {
 /** The services of systemd: of the machine, or of this user. */
 export function systemd(scope: Scope, machine: Machine): ServiceManagerKind {
   const systemctl = ['systemctl', ...(scope === 'user' ? ['--user'] : [])]
-  const pathsOf = (agent: string) => pathsOfAgent(agent, scope, machine)
-  /** True when systemd answers a question about a unit with yes. */
-  const says = async (word: string, unit: string) =>
-    (await machine.run([...systemctl, word, '--quiet', unit])).ok
-  /** The agents that have a service besides this one. */
-  const othersThan = async (agent: string) => {
-    const names = (await machine.list(pathsOf(agent).settings))
-      .flatMap((name) => /^(.+)\.env$/.exec(name)?.[1] ?? [])
-      .filter((name) => name !== agent)
-    const enabled = await Promise.all(names.map((name) => says('is-enabled', unitOf(name))))
-    return names.filter((_, at) => enabled[at])
+  const tools: Tools = {
+    scope,
+    machine,
+    pathsOf: (agent) => pathsOfAgent(agent, scope, machine),
+    says: async (word, unit) => (await machine.run([...systemctl, word, '--quiet', unit])).ok,
+    run: (...words) => ({ do: 'run', command: [...systemctl, ...words] }),
   }
   return {
     name: 'systemd',
@@ -55,71 +49,96 @@ export function systemd(scope: Scope, machine: Machine): ServiceManagerKind {
       await requireProgram('systemctl', 'systemd', machine)
       const answer = await machine.run([...systemctl, 'show', '--property=Version'])
       if (answer.ok) return
-      throw new WorkerError('service-failed', `systemd does not answer: ${answer.output}`, {
-        ...(scope === 'user'
-          ? { remedy: 'A user without a session has no systemd: loginctl enable-linger' }
-          : {}),
-      })
+      const remedy = 'A user without a session has no systemd: loginctl enable-linger'
+      const message = `systemd does not answer: ${answer.output}`
+      throw new WorkerError('service-failed', message, scope === 'user' ? { remedy } : {})
     },
-    files: (request) => filesOf(request, pathsOf(request.agent), machine),
-    async planInstall(request) {
-      const paths = pathsOf(request.agent)
-      const service = unitOf(request.agent)
-      const { steps: user, uid } = scope === 'system' ? await userSteps(request, machine) : NOBODY
-      const files = await filesOf(request, paths, machine)
-      const units = await unitSteps(files, paths, machine)
-      const settings = await settingsSteps(files.at(-1) as ServiceFile, request, machine)
-      const check = ['systemd-analyze', ...(scope === 'user' ? ['--user'] : []), 'verify', paths.unit]
-      const verify: Step[] = (await machine.has('systemd-analyze'))
-        ? [{ do: 'run', command: check, optional: true }]
-        : []
-      const reload: Step[] =
-        units.length === 0 ? [] : [...verify, { do: 'run', command: [...systemctl, 'daemon-reload'] }]
-      const enable: Step[] = (await says('is-enabled', service))
-        ? []
-        : [{ do: 'run', command: [...systemctl, 'enable', service] }]
-      const active = await says('is-active', service)
-      const start: Step[] =
-        active || !request.start ? [] : [{ do: 'run', command: [...systemctl, 'start', service] }]
-      const changed = units.length + settings.steps.length > 0
-      return {
-        service,
-        steps: [...user, ...units, ...settings.steps, ...reload, ...enable, ...start],
-        notes: [
-          ...settings.notes,
-          ...(await folderNotes(request, uid, machine)),
-          ...(active && changed
-            ? [`It runs with what it had: ${systemctl.join(' ')} restart ${service}`]
-            : []),
-          ...(scope === 'user'
-            ? ['It runs while you are logged in; to have it run always: loginctl enable-linger']
-            : []),
-        ],
-      }
+    async files(request) {
+      const { units, settings } = await filesOf(request, tools)
+      return [...units, settings]
     },
-    async planUninstall(agent, { purge }) {
-      const paths = pathsOf(agent)
-      const service = unitOf(agent)
-      const there = async (path: string) => (await machine.read(path)) !== null
-      const run = (...command: string[]): Step => ({ do: 'run', command: [...systemctl, ...command] })
-      const steps: Step[] = []
-      const enabled = await says('is-enabled', service)
-      if (enabled || (await says('is-active', service))) steps.push(run('disable', '--now', service))
-      const before = steps.length
-      if (await there(paths.dropIn)) steps.push({ do: 'remove', path: paths.dropIn })
-      const others = await othersThan(agent)
-      if (others.length === 0 && (await there(paths.unit))) steps.push({ do: 'remove', path: paths.unit })
-      if (steps.length > before) steps.push(run('daemon-reload'))
-      const kept = await there(paths.environment)
-      if (purge && kept) steps.push({ do: 'remove', path: paths.environment })
-      const notes = [
-        ...(kept && !purge ? [`The settings stay in ${paths.environment}; --purge removes them`] : []),
-        ...(others.length > 0 ? [`The unit stays for ${others.join(', ')}`] : []),
-      ]
-      return { service, steps, notes }
-    },
+    planInstall: (request) => planInstall(request, tools),
+    planUninstall: (agent, options) => planUninstall(agent, options, tools),
     status: (agent, { lines }) => statusOf(unitOf(agent), { systemctl, lines, scope }, machine),
   }
+}
+
+interface Tools {
+  readonly scope: Scope
+  readonly machine: Machine
+  readonly pathsOf: (agent: string) => Paths
+  /** True when systemd answers a question about a unit with yes. */
+  readonly says: (word: 'is-enabled' | 'is-active', unit: string) => Promise<boolean>
+  /** A step of systemctl. */
+  readonly run: (...words: string[]) => Step
+}
+
+async function planInstall(request: ServiceRequest, tools: Tools): Promise<Plan> {
+  const { scope, machine, says, run, pathsOf } = tools
+  const service = unitOf(request.agent)
+  const { steps: user, uid } = scope === 'system' ? await userSteps(request, machine) : NOBODY
+  const files = await filesOf(request, tools)
+  const units = await unitSteps(files.units, pathsOf(request.agent), machine)
+  const settings = await settingsSteps(files.settings, request, machine)
+  const reload = units.length === 0 ? [] : [...(await verifySteps(request, tools)), run('daemon-reload')]
+  const enable = (await says('is-enabled', service)) ? [] : [run('enable', service)]
+  const active = await says('is-active', service)
+  const start = active || !request.start ? [] : [run('start', service)]
+  const restart = ['systemctl', ...(scope === 'user' ? ['--user'] : []), 'restart', service].join(' ')
+  const stale = active && units.length + settings.steps.length > 0
+  return {
+    service,
+    steps: [...user, ...units, ...settings.steps, ...reload, ...enable, ...start],
+    notes: [
+      ...settings.notes,
+      ...(await folderNotes(request, uid, machine)),
+      ...(stale ? [`It runs with what it had: ${restart}`] : []),
+      ...(scope === 'user' ? [LINGER] : []),
+    ],
+  }
+}
+
+const LINGER = 'It runs while you are logged in; to have it run always: loginctl enable-linger'
+
+async function planUninstall(agent: string, { purge }: { purge: boolean }, tools: Tools): Promise<Plan> {
+  const { machine, says, run, pathsOf } = tools
+  const paths = pathsOf(agent)
+  const service = unitOf(agent)
+  const there = async (path: string) => (await machine.read(path)) !== null
+  const on = (await says('is-enabled', service)) || (await says('is-active', service))
+  const others = await othersThan(agent, tools)
+  const units: Step[] = []
+  if (await there(paths.dropIn)) units.push({ do: 'remove', path: paths.dropIn })
+  if (others.length === 0 && (await there(paths.unit))) units.push({ do: 'remove', path: paths.unit })
+  const settings = await there(paths.environment)
+  return {
+    service,
+    steps: [
+      ...(on ? [run('disable', '--now', service)] : []),
+      ...units,
+      ...(units.length > 0 ? [run('daemon-reload')] : []),
+      ...(settings && purge ? [{ do: 'remove', path: paths.environment } as const] : []),
+    ],
+    notes: [
+      ...(settings && !purge ? [`The settings stay in ${paths.environment}; --purge removes them`] : []),
+      ...(others.length > 0 ? [`The unit stays for ${others.join(', ')}`] : []),
+    ],
+  }
+}
+
+/** The agents that have a service besides this one. */
+async function othersThan(agent: string, { machine, says, pathsOf }: Tools): Promise<string[]> {
+  const names = (await machine.list(pathsOf(agent).settings))
+    .flatMap((name) => /^(.+)\.env$/.exec(name)?.[1] ?? [])
+    .filter((name) => name !== agent)
+  const enabled = await Promise.all(names.map((name) => says('is-enabled', unitOf(name))))
+  return names.filter((_, at) => enabled[at])
+}
+
+async function verifySteps({ agent }: ServiceRequest, { scope, machine, pathsOf }: Tools): Promise<Step[]> {
+  if (!(await machine.has('systemd-analyze'))) return []
+  const words = ['systemd-analyze', ...(scope === 'user' ? ['--user'] : []), 'verify', pathsOf(agent).unit]
+  return [{ do: 'run', command: words, optional: true }]
 }
 
 const NOBODY = { steps: [], uid: null }
@@ -154,26 +173,28 @@ async function userSteps(
   return { steps: [{ do: 'run', command: ['useradd', '--system', ...home, ...shell, name] }], uid: null }
 }
 
-async function filesOf(request: ServiceRequest, paths: Paths, machine: Machine): Promise<ServiceFile[]> {
-  const { scope, program, runAs, stopMs, usualStopMs, variables, keys } = request
+async function filesOf(
+  request: ServiceRequest,
+  { machine, pathsOf }: Tools,
+): Promise<{ units: ServiceFile[]; settings: ServiceFile }> {
+  const { agent, scope, program, runAs, stopMs, usualStopMs, variables, keys } = request
+  const paths = pathsOf(agent)
   const growingPauses = (await versionOf(machine)) >= GROWING_PAUSES
+  const unit = systemdUnit({ scope, program, stopMs: usualStopMs, growingPauses })
   const dropIn = systemdDropIn({
     ...(runAs === undefined || runAs === SERVICE_USER ? {} : { user: runAs }),
     ...(stopMs === usualStopMs ? {} : { stopMs }),
   })
-  return [
-    {
-      path: paths.unit,
-      text: systemdUnit({ scope, program, stopMs: usualStopMs, growingPauses }),
-      mode: 0o644,
-    },
-    ...(dropIn === null ? [] : [{ path: paths.dropIn, text: dropIn, mode: 0o644 }]),
-    { path: paths.environment, text: environmentFile(variables, keys), mode: SECRET },
-  ]
+  return {
+    units: [
+      { path: paths.unit, text: unit, mode: 0o644 },
+      ...(dropIn === null ? [] : [{ path: paths.dropIn, text: dropIn, mode: 0o644 }]),
+    ],
+    settings: { path: paths.environment, text: environmentFile(variables, keys), mode: SECRET },
+  }
 }
 
-async function unitSteps(files: readonly ServiceFile[], paths: Paths, machine: Machine): Promise<Step[]> {
-  const units = files.filter(({ path }) => path !== paths.environment)
+async function unitSteps(units: readonly ServiceFile[], paths: Paths, machine: Machine): Promise<Step[]> {
   const written = await Promise.all(units.map(async (file) => writeStep(await machine.read(file.path), file)))
   const stale =
     !units.some(({ path }) => path === paths.dropIn) && (await machine.read(paths.dropIn)) !== null
@@ -212,51 +233,4 @@ async function folderNotes(
   return [
     `${folder} belongs to somebody else than ${runAs}, who has to write there: chown -R ${runAs} ${folder}`,
   ]
-}
-
-const SHOWN = [
-  'LoadState',
-  'UnitFileState',
-  'ActiveState',
-  'SubState',
-  'StatusText',
-  'MainPID',
-  'NRestarts',
-  'ExecMainStatus',
-]
-
-async function statusOf(
-  service: string,
-  { systemctl, lines, scope }: { systemctl: readonly string[]; lines: number; scope: Scope },
-  machine: Machine,
-): Promise<ServiceStatus> {
-  const shown = await machine.run([...systemctl, 'show', service, `--property=${SHOWN.join(',')}`])
-  if (!shown.ok)
-    throw new WorkerError('service-failed', `systemd does not tell of ${service}: ${shown.output}`)
-  const {
-    LoadState,
-    UnitFileState,
-    ActiveState = '',
-    SubState,
-    StatusText,
-    ...numbers
-  } = properties(shown.stdout)
-  const journal = ['journalctl', ...(scope === 'user' ? ['--user'] : []), '--no-pager', '--quiet']
-  const log = await machine.run([...journal, '--output=cat', `--lines=${lines}`, `--unit=${service}`])
-  const pid = Number(numbers.MainPID)
-  const enabled = UnitFileState === 'enabled'
-  const active = ActiveState === 'active' || ActiveState === 'reloading'
-  return {
-    service,
-    // The template is loaded for every name.
-    installed: LoadState === 'loaded' && (enabled || active),
-    enabled,
-    active,
-    state: `${ActiveState} (${SubState})`,
-    ...(StatusText ? { status: StatusText } : {}),
-    ...(pid > 0 ? { pid } : {}),
-    restarts: Number(numbers.NRestarts ?? 0),
-    exitStatus: Number(numbers.ExecMainStatus ?? 0),
-    lines: log.ok && log.stdout !== '' ? log.stdout.split('\n') : [],
-  }
 }
