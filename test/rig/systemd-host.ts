@@ -35,7 +35,7 @@ export async function bootSystemdHost(image: string): Promise<SystemdHost> {
       },
     ])
     .start()
-  await rm(prefix, { recursive: true, force: true })
+    .finally(() => rm(prefix, { recursive: true, force: true }))
   const host = hostOf(container)
   await until(
     async () => /running|degraded/.test((await host.sh('systemctl is-system-running')).output),
