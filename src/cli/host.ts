@@ -42,6 +42,8 @@ import { VERSION } from './version.ts'
 const REGISTER_AGAIN_MS = 1000
 /** How long an end may wait for a Redis that is away. */
 const PARTING_MS = 3000
+/** How long after the end of its lease a name is asked for again. */
+const NAME_MARGIN_MS = 500
 
 /** Where one agent tells what happens to it. */
 interface Voice {
@@ -64,6 +66,8 @@ export interface Host {
   readonly voiceOf: (agent: string) => Voice
   /** Told how the agents are, for whoever asks. */
   readonly health: Health
+  /** True: a name that is held is waited for until the lease of its holder would have run out. */
+  readonly waitsForName: boolean
 }
 
 /** What an agent of this process works with. Each has connections of its own: one that is given up takes no other with it. */
@@ -95,6 +99,8 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
       } catch (error) {
         host.control.halt('shutdown')
         throw error
+      } finally {
+        host.health.dismiss(seat.name)
       }
     }),
   )
@@ -377,13 +383,36 @@ function passwordsOf({ server: { address } }: OpenTown): (string | undefined)[] 
   return [login.password, place.kind === 'sentinel' ? place.sentinelLogin.password : undefined]
 }
 
-async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {
+async function register(host: Host, seat: Seat, before?: Lease): Promise<Lease> {
+  const { context, workdir, profile } = host
+  const { name, voice } = seat
+  let registered = await askForName(host, seat, before)
+  if (registered.kind === 'held' && host.waitsForName) {
+    // A worker that lives renews its lease meanwhile; that of a machine that crashed runs out.
+    const waitMs = registered.expiresInMs + NAME_MARGIN_MS
+    const holder = `pid ${registered.pid} on ${registered.host}`
+    voice.logger.warn({ event: 'name-held', waitMs }, `the name ${name} is held by ${holder}: waiting`)
+    if (await sleep(waitMs, host.control.draining)) registered = await askForName(host, seat, before)
+    host.control.draining.throwIfAborted()
+  }
+  if (registered.kind === 'held') throw nameInUse(name, context, registered)
+  const { lease, isNew } = registered
+  const { delivery } = context.settings
+  voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
+  voice.logger.info(
+    { agentId: lease.agentId, cli: profile.id, workdir, delivery },
+    `in town ${describeTown(context)}, delivery ${delivery}`,
+  )
+  await warnOfTwins(seat, lease)
+  return lease
+}
+
+async function askForName({ context, profile }: Host, seat: Seat, before?: Lease) {
   const { role, leaseMs, delivery } = context.settings
-  const { name, redis, town, voice } = seat
   const host = hostname()
   const startedAt = (await processInfo(process.pid))?.startedAt
-  const registered = await registerAgent(redis, town.keys, {
-    name,
+  return await registerAgent(seat.redis, seat.town.keys, {
+    name: seat.name,
     cli: profile.id,
     role,
     leaseMs,
@@ -398,15 +427,6 @@ async function register({ context, profile, workdir }: Host, seat: Seat, before?
     },
     isGone: (holder) => holderIsGone(holder, { hostname: host }),
   })
-  if (registered.kind === 'held') throw nameInUse(name, context, registered)
-  const { lease, isNew } = registered
-  voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
-  voice.logger.info(
-    { agentId: lease.agentId, cli: profile.id, workdir, delivery },
-    `in town ${describeTown(context)}, delivery ${delivery}`,
-  )
-  await warnOfTwins(seat, lease)
-  return lease
 }
 
 /** Whoever assigns to a name that two agents have may mean the other one. */

@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'redis-auth'
   | 'name-in-use'
   | 'not-installed'
+  | 'no-permission'
+  | 'service-failed'
   | 'agent-error'
   | 'timeout'
   | 'closed'

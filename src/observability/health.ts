@@ -51,6 +51,8 @@ interface Patient {
   vitals: Vitals | null
   turnedAt: number
   beatAt: number
+  /** It ended: nothing is expected of it any more. */
+  left: boolean
 }
 
 /** Whether the agents of this process live and could take a task now. It is told everything and asks Redis only when asked itself. */
@@ -63,7 +65,13 @@ export class Health {
     this.#now = now
     const at = this.#startedAt.toISOString()
     for (const name of names)
-      this.#agents.set(name, { status: newStatus(name, at), vitals: null, turnedAt: now(), beatAt: now() })
+      this.#agents.set(name, {
+        status: newStatus(name, at),
+        vitals: null,
+        turnedAt: now(),
+        beatAt: now(),
+        left: false,
+      })
   }
 
   get startedAt(): Date {
@@ -74,9 +82,17 @@ export class Health {
     return [...this.#agents.values()].map(({ status }) => status)
   }
 
-  tell(agent: string, event: WorkerEvent): void {
+  /** Returns whether the status of the agent changed. */
+  tell(agent: string, event: WorkerEvent): boolean {
     const patient = this.#of(agent)
-    patient.status = nextStatus(patient.status, event, new Date().toISOString())
+    const before = patient.status
+    patient.status = nextStatus(before, event, new Date().toISOString())
+    return patient.status !== before
+  }
+
+  /** The agent has ended, and others of the process go on. */
+  dismiss(agent: string): void {
+    this.#of(agent).left = true
   }
 
   /** From now on the agent can be asked. */
@@ -136,8 +152,8 @@ export class Health {
     return { agents, ...(roundTripMs === undefined ? {} : { roundTripMs }) }
   }
 
-  #isSilent({ vitals, beatAt }: Patient): boolean {
-    return vitals !== null && this.#now() - beatAt > vitals.leaseMs
+  #isSilent({ vitals, beatAt, left }: Patient): boolean {
+    return vitals !== null && !left && this.#now() - beatAt > vitals.leaseMs
   }
 
   #of(agent: string): Patient {

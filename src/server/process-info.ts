@@ -66,6 +66,13 @@ export async function holderIsGone(
   return info === null ? !isHidden(pid) : info.startedAt !== holder.startedAt
 }
 
+/** Whether a process ends with the service or container in which this one runs; false where nobody can tell. */
+export async function sharesOurGroup(pid: number): Promise<boolean> {
+  const groupOf = (process: string) => readFile(`/proc/${process}/cgroup`, 'utf8').catch(() => null)
+  const [ours, theirs] = await Promise.all([groupOf('self'), groupOf(String(pid))])
+  return ours !== null && ours === theirs
+}
+
 /** True for a process of another user that /proc does not show to this one (mount option hidepid). */
 function isHidden(pid: number): boolean {
   try {

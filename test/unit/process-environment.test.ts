@@ -40,7 +40,7 @@ describe('the environment of a child', () => {
       'GIT_ASKPASS_TOKEN',
     ],
     ...['GIT_NAMESPACE', 'GIT_PREFIX', 'GIT_QUARANTINE_PATH', 'GIT_COMMON_DIR'],
-    ...['REDIS_URL', 'TINYTOWN_REDIS_PASSWORD'],
+    ...['REDIS_URL', 'TINYTOWN_REDIS_PASSWORD', 'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'],
   ])('does not take over %s', (name) => {
     expect(made({ [name]: 'value' })).not.toHaveProperty(name)
   })

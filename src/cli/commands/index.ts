@@ -19,6 +19,7 @@ import { redis } from './redis.ts'
 import { resume } from './resume.ts'
 import { run } from './run.ts'
 import { send } from './send.ts'
+import { service } from './service.ts'
 import { status } from './status.ts'
 import { task } from './task.ts'
 import { tasks } from './tasks.ts'
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   clis,
   doctor,
   redis,
+  service,
   bootstrap,
   demo,
 ]

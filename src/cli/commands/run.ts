@@ -23,6 +23,7 @@ import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
 import { Redaction } from '../redaction.ts'
+import { saveOwnServer, serviceManager } from '../service-manager.ts'
 import { handleSignals } from '../shutdown.ts'
 import { VERSION } from '../version.ts'
 
@@ -61,7 +62,12 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   const loggers: [Logger, ...Logger[]] = [logger]
   const signals = handleSignals(control, {
     drainMs: settings.drainTimeout,
-    onHangUp: () => (process.stdin.isTTY ? control.drain('SIGHUP') : reloadLogLevel(flags, env, loggers)),
+    onHangUp() {
+      if (process.stdin.isTTY) return control.drain('SIGHUP')
+      const read = () => reloadLogLevel(flags, env, loggers)
+      if (manager) manager.reload(read)
+      else read()
+    },
     onFirst: () => {
       if (pretty && [...runners].some((runner) => runner.inHand() !== null))
         terminal.note(
@@ -76,13 +82,16 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   closers.add(() => signals.close())
   const several = settings.count > 1
   const health = new Health(agentNames(settings.name, settings.count))
+  const manager = serviceManager(settings, { health, env, logger })
+  closers.add(() => manager?.close())
+  control.draining.addEventListener('abort', () => manager?.stopping(), { once: true })
   const voiceOf = (agent: string) => {
     const own = logger.child({ agent })
     loggers.push(own)
     const mark = terminal.style('gray', several ? `${agent} │` : '│')
     const emit = (told: WorkerEvent) => {
       const event = redactEvent(told, redaction.text)
-      health.tell(agent, event)
+      if (health.tell(agent, event)) manager?.changed()
       metrics?.tell(agent, event)
       if (event.type === 'task-output' && pretty) terminal.note(indent(event.text, mark))
       else logEvent(own, event)
@@ -114,7 +123,9 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
       redaction,
       voiceOf,
       health,
+      waitsForName: manager !== undefined,
     })
+    if (manager) await saveOwnServer(context, logger)
     return signals.forced() ?? Math.max(...ends.map(exitCodeOf))
   } catch (error) {
     // A signal while the worker was still starting ends the wait for Redis; there is nothing to drain.
