@@ -14,7 +14,7 @@ const NAP_MS = 200
  * until it finds nothing twice: a process that is just about to run another program shows no environment for a moment.
  */
 const SCRIPT = `
-mark=$1 naps=$2 prompt=$3 group= since=
+mark=${RUN_VARIABLE}=$1 naps=$2 prompt=$PROMPT group= since=
 trap '' HUP INT TERM
 
 look() {
@@ -94,13 +94,16 @@ export function postGuard(options: GuardOptions): Guard {
   }
 }
 
-/** How a guard is started. The text of the script is no argument: it would fill the screen of whoever lists processes. */
+/**
+ * How a guard is started. The text of the script is no argument: it would fill the screen of whoever lists processes. Nor is anything with our
+ * name: whoever ends the daemon by that (`pkill -f`) must not end its guard with it.
+ */
 export function guardCommand({ runId, graceMs, promptPath = '' }: GuardOptions) {
   const naps = Math.ceil(Math.min(graceMs, MAX_GRACE_MS) / NAP_MS)
   return {
-    args: ['-c', 'eval "$GUARD"', 'tinytown-guard', `${RUN_VARIABLE}=${runId}`, String(naps), promptPath],
+    args: ['-c', 'eval "$GUARD"', 'run-guard', runId, String(naps)],
     // Without the mark of a run: neither this guard nor another ends it.
-    env: { PATH: process.env.PATH, LC_ALL: 'C', GUARD: SCRIPT },
+    env: { PATH: process.env.PATH, LC_ALL: 'C', GUARD: SCRIPT, PROMPT: promptPath },
   }
 }
 

@@ -132,6 +132,7 @@ it('is there while the run is, tells nothing of its environment, and is gone wit
   const shown = readFileSync(`/proc/${guard?.pid}/environ`, 'utf8') + guard?.command
   expect(shown).not.toContain('do not tell')
   expect(shown).not.toContain(`\0${RUN_VARIABLE}`)
+  expect(guard?.command).not.toMatch(/tinytown/i)
   child.end('cancelled')
   await child.result
   expect(guards(runId)).toEqual([])
