@@ -1,5 +1,6 @@
 import { execa } from 'execa'
 import { RUN_VARIABLE } from './environment.ts'
+import { lockLimitOf } from './run-mark.ts'
 
 /** The longest time from SIGTERM to SIGKILL: nobody waits for the result of a run whose daemon is dead. */
 const MAX_GRACE_MS = 3000
@@ -14,7 +15,7 @@ const NAP_MS = 200
  * until it finds nothing twice: a process that is just about to run another program shows no environment for a moment.
  */
 const SCRIPT = `
-mark=${RUN_VARIABLE}=$1 naps=$2 prompt=$PROMPT group= since=
+mark=${RUN_VARIABLE}=$1 naps=$2 locks=$3 prompt=$PROMPT group= since=
 trap '' HUP INT TERM
 
 look() {
@@ -34,8 +35,8 @@ find_left() {
     look "$group"
     if [ -z "$its_start" ] || [ "$its_start" = "$since" ]; then ours=$group left=-$group; fi
   fi
-  for file in $(grep -lsF -e "$mark" /proc/[0-9]*/environ); do
-    pid=\${file#/proc/} pid=\${pid%/environ}
+  for file in $(grep -lsF -e "$mark" /proc/[0-9]*/environ) $([ -z "$locks" ] || grep -lsE "^Max file locks +$locks " /proc/[0-9]*/limits); do
+    pid=\${file#/proc/} pid=\${pid%/*}
     look "$pid"
     if [ -z "$ours" ] || [ "$its_group" != "$ours" ]; then left="$left $pid"; fi
   done
@@ -101,7 +102,7 @@ export function postGuard(options: GuardOptions): Guard {
 export function guardCommand({ runId, graceMs, promptPath = '' }: GuardOptions) {
   const naps = Math.ceil(Math.min(graceMs, MAX_GRACE_MS) / NAP_MS)
   return {
-    args: ['-c', 'eval "$GUARD"', 'run-guard', runId, String(naps)],
+    args: ['-c', 'eval "$GUARD"', 'run-guard', runId, String(naps), lockLimitOf(runId) ?? ''],
     // Without the mark of a run: neither this guard nor another ends it.
     env: { PATH: process.env.PATH, LC_ALL: 'C', GUARD: SCRIPT, PROMPT: promptPath },
   }
