@@ -17,6 +17,7 @@ import {
   type TreeEnd,
   type TreeTarget,
 } from './process-tree.ts'
+import { marked } from './run-mark.ts'
 
 /** Why a run was ended by us. `lingering`: the CLI had said its turn was over and did not exit. */
 export type EndedBy =
@@ -355,12 +356,13 @@ function writePrompt({ path, text }: { readonly path: string; readonly text: str
 }
 
 function spawnChild({ command, cwd, env }: ProcessOptions) {
-  return execa(command.program, command.args, {
+  const { program, args, stdin } = marked(command, env[RUN_VARIABLE] ?? '')
+  return execa(program, args, {
     cwd,
     env,
     extendEnv: false,
     // Always ended: some CLIs wait for ever on an open stdin.
-    input: command.stdin ?? '',
+    input: stdin ?? '',
     buffer: false,
     detached: true,
     cleanup: false,

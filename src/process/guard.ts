@@ -1,5 +1,6 @@
 import { execa } from 'execa'
 import { RUN_VARIABLE } from './environment.ts'
+import { lockLimitOf } from './run-mark.ts'
 
 /** The longest time from SIGTERM to SIGKILL: nobody waits for the result of a run whose daemon is dead. */
 const MAX_GRACE_MS = 3000
@@ -14,7 +15,7 @@ const NAP_MS = 200
  * until it finds nothing twice: a process that is just about to run another program shows no environment for a moment.
  */
 const SCRIPT = `
-mark=$1 naps=$2 prompt=$3 group= since=
+mark=${RUN_VARIABLE}=$1 naps=$2 locks=$3 prompt=$PROMPT group= since=
 trap '' HUP INT TERM
 
 look() {
@@ -34,8 +35,8 @@ find_left() {
     look "$group"
     if [ -z "$its_start" ] || [ "$its_start" = "$since" ]; then ours=$group left=-$group; fi
   fi
-  for file in $(grep -lsF -e "$mark" /proc/[0-9]*/environ); do
-    pid=\${file#/proc/} pid=\${pid%/environ}
+  for file in $(grep -lsF -e "$mark" /proc/[0-9]*/environ) $([ -z "$locks" ] || grep -lsE "^Max file locks +$locks " /proc/[0-9]*/limits); do
+    pid=\${file#/proc/} pid=\${pid%/*}
     look "$pid"
     if [ -z "$ours" ] || [ "$its_group" != "$ours" ]; then left="$left $pid"; fi
   done
@@ -94,13 +95,16 @@ export function postGuard(options: GuardOptions): Guard {
   }
 }
 
-/** How a guard is started. The text of the script is no argument: it would fill the screen of whoever lists processes. */
+/**
+ * How a guard is started. The text of the script is no argument: it would fill the screen of whoever lists processes. Nor is anything with our
+ * name: whoever ends the daemon by that (`pkill -f`) must not end its guard with it.
+ */
 export function guardCommand({ runId, graceMs, promptPath = '' }: GuardOptions) {
   const naps = Math.ceil(Math.min(graceMs, MAX_GRACE_MS) / NAP_MS)
   return {
-    args: ['-c', 'eval "$GUARD"', 'tinytown-guard', `${RUN_VARIABLE}=${runId}`, String(naps), promptPath],
+    args: ['-c', 'eval "$GUARD"', 'run-guard', runId, String(naps), lockLimitOf(runId) ?? ''],
     // Without the mark of a run: neither this guard nor another ends it.
-    env: { PATH: process.env.PATH, LC_ALL: 'C', GUARD: SCRIPT },
+    env: { PATH: process.env.PATH, LC_ALL: 'C', GUARD: SCRIPT, PROMPT: promptPath },
   }
 }
 

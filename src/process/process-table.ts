@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { execa } from 'execa'
 import treeKill from 'tree-kill'
+import { RUN_VARIABLE } from './environment.ts'
+import { hasLockLimit } from './run-mark.ts'
 
 /** One process of the machine. */
 export interface ProcessEntry {
@@ -24,7 +26,7 @@ export interface ProcessTable {
   list(): Promise<ProcessEntry[]>
   /** Those of `pids` that exist. */
   look(pids: readonly number[]): Promise<ProcessEntry[]>
-  /** True when every one of `marks` (`NAME=value`) stands in the environment with which the process was started. */
+  /** True when every one of `marks` (`NAME=value`) stands in the environment with which the process was started; that of a run is known otherwise as well. */
   carries(pid: number, marks: readonly string[]): boolean
   /** Signals each process that still is the one of its entry. */
   signal(entries: readonly ProcessEntry[], signal: TreeSignal): Promise<void>
@@ -41,13 +43,8 @@ export const procTable: ProcessTable = {
   list: async () => present(readdirSync('/proc').map((name) => readStat(Number(name)))),
   look: async (pids) => present(pids.map(readStat)),
   carries(pid, marks) {
-    try {
-      const environment = `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}\0`
-      return marks.every((mark) => environment.includes(`\0${mark}\0`))
-    } catch {
-      // Gone, or of another user.
-      return false
-    }
+    const environment = environmentOf(pid)
+    return marks.every((mark) => environment.includes(`\0${mark}\0`) || isOfRun(pid, mark))
   },
   async signal(entries, signal) {
     for (const { pid, startedAt } of entries) {
@@ -90,6 +87,20 @@ export function killMarked(marks: readonly string[]): void {
     const pid = Number(name)
     if (Number.isInteger(pid) && pid !== process.pid && procTable.carries(pid, marks)) kill(pid, 'SIGKILL')
   }
+}
+
+/** '' for what is gone, and for what is another user's. */
+function environmentOf(pid: number): string {
+  try {
+    return `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}\0`
+  } catch {
+    return ''
+  }
+}
+
+/** Whether the second mark of a run says the same as its variable. */
+function isOfRun(pid: number, mark: string): boolean {
+  return mark.startsWith(`${RUN_VARIABLE}=`) && hasLockLimit(pid, mark.slice(RUN_VARIABLE.length + 1))
 }
 
 function killSubtree(pid: number, signal: TreeSignal): Promise<void> {

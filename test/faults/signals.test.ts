@@ -94,6 +94,7 @@ describe('one signal after another', () => {
     for (let more = 0; more < 6; more += 1) daemon.signal('SIGTERM')
     expect(await daemon.exit).toBe(143)
     await until(() => ![run.hello.pid, far].some(isAlive), 'the tree is gone')
+    expect(daemon.stderr().match(/the third signal: what runs is killed/g)).toHaveLength(1)
     expect(daemon.stderr().match(/draining \(SIGTERM\)/g)).toHaveLength(1)
     expect(daemon.stderr().match(/ending the run in hand/g)).toHaveLength(1)
     await town.worker(...WORKER)

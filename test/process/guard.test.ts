@@ -6,10 +6,12 @@ import { describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { RUN_VARIABLE } from '../../src/process/environment.ts'
 import { guardCommand } from '../../src/process/guard.ts'
+import { marked } from '../../src/process/run-mark.ts'
+import { findProgram } from '../../src/process/which.ts'
 import { census, guards, isAlive } from '../rig/census.ts'
 import { useClosers } from '../rig/daemon.ts'
 import { until } from '../rig/until.ts'
-import { environmentFor, useChildren } from './children.ts'
+import { environmentFor, exitedEnd, useChildren } from './children.ts'
 
 const rig = useChildren()
 const onClose = useClosers()
@@ -64,6 +66,22 @@ describe.each(SHELLS)('the guard of a run, in %s', (shell) => {
     await once(guard, 'exit')
     expect(pids.filter(isAlive)).toEqual([])
     expect(census({ runId })).toEqual([])
+  })
+
+  it('2: knows by its limit what cleared its environment: a redis-server that became a daemon', async () => {
+    const runId = newId()
+    const { program, args } = marked(
+      { program: '/bin/sh', args: ['-c', await daemonize()], stdin: null, promptFile: null },
+      runId,
+    )
+    const env = { ...environmentFor(rig.current.taskId), [RUN_VARIABLE]: runId }
+    const run = spawn(program, args, { cwd: rig.current.folder, env, detached: true, stdio: 'ignore' })
+    const pid = Number(await rig.sign('daemon.pid'))
+    onClose(async () => killIfAlive(pid))
+    const guard = startGuard(shell, runId)
+    guard.stdin?.end(`${run.pid}\n`)
+    await once(guard, 'exit')
+    expect(isAlive(pid)).toBe(false)
   })
 
   it('asks before it kills, also one that is stopped', async () => {
@@ -121,6 +139,16 @@ describe.each(SHELLS)('the guard of a run, in %s', (shell) => {
   })
 })
 
+it('12: is not needed for what cleared its environment while the daemon lives', async () => {
+  const child = rig.start({ program: '/bin/sh', args: ['-c', `${await daemonize()}; echo over`] })
+  const pid = Number(await rig.sign('daemon.pid'))
+  onClose(async () => killIfAlive(pid))
+  const end = exitedEnd(await child.result)
+  expect(end).toMatchObject({ exitCode: 0 })
+  expect(end.leftovers).toBeGreaterThan(0)
+  expect(isAlive(pid)).toBe(false)
+})
+
 it('is there while the run is, tells nothing of its environment, and is gone with it', async () => {
   const marks = environmentFor(rig.current.taskId)
   const env = { ...marks, SECRET_TOKEN: 'do not tell' }
@@ -132,6 +160,7 @@ it('is there while the run is, tells nothing of its environment, and is gone wit
   const shown = readFileSync(`/proc/${guard?.pid}/environ`, 'utf8') + guard?.command
   expect(shown).not.toContain('do not tell')
   expect(shown).not.toContain(`\0${RUN_VARIABLE}`)
+  expect(guard?.command).not.toMatch(/tinytown/i)
   child.end('cancelled')
   await child.result
   expect(guards(runId)).toEqual([])
@@ -142,6 +171,17 @@ it('is gone as well when the run could not be started', async () => {
   await rig.start({ program: '/no/such/program' }, { env }).result
   expect(guards(env[RUN_VARIABLE])).toEqual([])
 })
+
+/** Starts a redis-server that leaves the group, its parents and its environment behind, and waits for it. */
+async function daemonize(): Promise<string> {
+  const server = await findProgram('redis-server', { path: process.env.PATH, cwd: '/' })
+  const files = "--unixsocket './daemon.sock' --pidfile \"$PWD/daemon.pid\" --save ''"
+  return `${server} --port 0 ${files} --daemonize yes >/dev/null; until [ -s daemon.pid ]; do sleep 0.02; done`
+}
+
+function killIfAlive(pid: number): void {
+  if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+}
 
 function statusOf(pid: number): string {
   return readFileSync(`/proc/${pid}/status`, 'utf8')

@@ -40,7 +40,7 @@ export function guards(runId = ''): Found[] {
   return pids()
     .filter((pid) => entryOf(pid)?.session === pid)
     .map((pid) => ({ pid, command: commandOf(pid) }))
-    .filter(({ command }) => command.includes(`tinytown-guard TINYTOWN_RUN_ID=${runId}`))
+    .filter(({ command }) => command.includes(` run-guard ${runId}`))
 }
 
 /** True when the process runs; a zombie does not. */

@@ -76,6 +76,10 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
     },
     exit(code) {
       for (const runner of runners) runner.kill()
+      logger.warn(
+        { event: 'forced' },
+        'the third signal: what runs is killed, the next start takes its task up',
+      )
       process.exit(code)
     },
   })
