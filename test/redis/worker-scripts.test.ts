@@ -13,7 +13,7 @@ import { listDeadLetters } from '../../src/store/dead-letters.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { acknowledgeMessage, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
-import { assignTask, getTask, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
+import { assignTask, getTask, releaseTask, retryTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
 
@@ -207,17 +207,27 @@ describe('the way of a task', () => {
     const { started } = await claimAndStart(mine, taskId)
     expect(started).toEqual({ kind: 'elsewhere', agentId: other.agentId })
     await here.redis.del(other.agent.lease)
-    await here.redis.rpush(mine.agent.inFlight, 'again')
-    const again = await startTask(mine, { digest: 'again', taskId, startId: newId(), cli: 'demo' })
+    await here.redis.rpush(mine.agent.inbox, 'again')
+    const { started: again } = await claimAndStart(mine, taskId)
     expect(again).toMatchObject({ kind: 'started', task: { assignedTo: mine.agentId } })
+  })
+
+  it('does not start a task whose message is in flight no more: the reply that said so got lost', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimed(lease)
+    await here.redis.del(lease.agent.inFlight)
+    const start = { digest, taskId, startId: newId(), cli: 'demo' }
+    expect(await startTask(lease, start)).toEqual({ kind: 'duplicate' })
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'assigned' })
   })
 
   it('makes a record for a message that carries its own text', async () => {
     const lease = await register()
     const taskId = newId()
     await here.redis.rpush(lease.agent.inbox, 'm')
-    await claimMessage(lease)
-    const start = { digest: 'm', taskId, startId: newId(), cli: 'demo' }
+    const { digest } = await claimed(lease)
+    const start = { digest, taskId, startId: newId(), cli: 'demo' }
     expect(await startTask(lease, start)).toEqual({ kind: 'missing' })
     expect(await startTask(lease, { ...start, description: 'Say hi' })).toMatchObject({
       kind: 'started',
@@ -442,6 +452,17 @@ describe('the heartbeat', () => {
     await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
   })
 
+  it('keeps what waits for its next attempt, however long that takes', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    await here.redis.zadd(lease.agent.delayed, 1, 'of an older version')
+    await here.redis.expire(lease.agent.delayed, 60)
+    const again = { retryId: newId(), delayMs: 60_000, reason: 'exit', extras: {} } as const
+    await retryTask(lease, { ...again, digest, taskId, eventMessage: '', activity: '' })
+    expect(await here.redis.ttl(lease.agent.delayed)).toBe(-1)
+  })
+
   it('leaves nothing of an agent for ever but its record, its mail and its name', async () => {
     const lease = await register()
     const taskId = await assign(lease)
@@ -539,6 +560,25 @@ describe('leaving', () => {
     expect(await here.redis.lrange(lease.agent.inbox, 0, -1)).toEqual(['one', 'two', 'three'])
     expect(await here.redis.exists(lease.agent.lease, lease.agent.inFlight)).toBe(0)
     expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('stopped')
+  })
+})
+
+describe('leaving while the agent is paused', () => {
+  it('leaves the pause to the next worker of the name', async () => {
+    const lease = await register()
+    await here.redis.hset(lease.agent.record, 'state', 'paused')
+    await leaveTown(lease, 'bye')
+    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'paused' })
+    const { agentId } = await register()
+    expect(agentId).toBe(lease.agentId)
+  })
+
+  it('is stopped where somebody asked for that', async () => {
+    const lease = await register()
+    await here.redis.hset(lease.agent.record, 'state', 'paused')
+    await here.redis.set(lease.agent.stop, '1')
+    await leaveTown(lease, 'bye')
+    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'stopped' })
   })
 })
 
