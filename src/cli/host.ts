@@ -1,78 +1,37 @@
 import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
 import type { Closers } from '../base/closers.ts'
 import type { Redactor } from '../base/redact.ts'
 import type { Context } from '../client/context.ts'
-import { type OpenTown, openTown } from '../client/open-town.ts'
+import { openTown } from '../client/open-town.ts'
 import { ensureServer, serverOptions } from '../client/own-server.ts'
 import { plainUrl } from '../config/redis-target.ts'
 import { parseRedisUrl } from '../config/redis-url.ts'
-import { agentNames } from '../domain/agent-names.ts'
-import { WorkerError } from '../domain/errors.ts'
-import type { Emit } from '../domain/worker-event.ts'
-import type { Health, Vitals } from '../observability/health.ts'
+import type { Vitals } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
-import type { Profile } from '../process/profile.ts'
 import { secretRedactor } from '../process/secrets.ts'
 import { completeWithTt } from '../process/tt.ts'
 import { Circuit } from '../reliability/circuit.ts'
 import { Spool } from '../reliability/spool.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
-import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { reviveLocalRedis } from '../server/revive.ts'
-import { leaveTown, listAgents, registerAgent } from '../store/agents.ts'
-import { type ConnectionEvent, keepTalking, type Redis } from '../store/connection.ts'
+import { leaveTown } from '../store/agents.ts'
+import { type ConnectionEvent, keepTalking } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { readQueues } from '../store/queues.ts'
 import { hearTown } from '../store/wake.ts'
-import type { Control } from '../worker/control.ts'
 import { makeFolders } from '../worker/folder.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
-import { describeTown } from './context.ts'
+import { type Registration, register, registerFree } from './register.ts'
+import { type Host, type Seat, seatNames, type Voice } from './seat.ts'
 import { tidyUp } from './tidy-up.ts'
-import { VERSION } from './version.ts'
 
 const REGISTER_AGAIN_MS = 1000
-
-/** Where one agent tells what happens to it. */
-interface Voice {
-  readonly logger: Logger
-  readonly emit: Emit
-}
-
-export interface Host {
-  readonly context: Context
-  readonly profile: Profile
-  readonly workdir: string
-  readonly control: Control
-  readonly closers: Closers
-  readonly env: NodeJS.ProcessEnv
-  /** One for all agents: they run the same program. */
-  readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
-  /** Holds the runners of the agents, for an exit that waits for nothing. */
-  readonly runners: Set<Runner>
-  readonly voiceOf: (agent: string) => Voice
-  /** Told how the agents are, for whoever asks. */
-  readonly health: Health
-}
-
-/** What an agent of this process works with. Each has connections of its own: one that is given up takes no other with it. */
-interface Seat {
-  readonly name: string
-  readonly town: OpenTown
-  readonly redis: Redis
-  readonly blocking: Redis
-  readonly listening: Redis
-  readonly voice: Voice
-  /** Stays as it is when the agent registers again. */
-  readonly circuit: Circuit
-}
 
 /**
  * Registers the agents of this process, all or none, and works until the last of them ends. Returns how each ended. An agent
@@ -80,13 +39,13 @@ interface Seat {
  */
 export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   const seats = await takeSeats(host)
-  const leases = await registerAll(host, seats)
+  const registered = await registerAll(host, seats)
   warnOfOldKeys(seats)
   const ended = tidyUp(host, (event) => seats[0]?.voice.emit(event))
   const served = await Promise.allSettled(
-    seats.map(async (seat, at) => {
+    registered.map(async ({ seat, lease }) => {
       try {
-        return await serve(host, { ...seat, voice: tellingEnds(seat.voice, ended) }, leases[at] as Lease)
+        return await serve(host, { ...seat, voice: tellingEnds(seat.voice, ended) }, lease)
       } catch (error) {
         host.control.halt('shutdown')
         throw error
@@ -100,7 +59,7 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
 }
 
 async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<Seat[]> {
-  const names = agentNames(context.settings.name, context.settings.count)
+  const names = seatNames(context.settings)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
   makeStateFolder(context.place.root)
@@ -197,13 +156,15 @@ function withRevival(
 }
 
 /** A name that is in use takes back the registrations before it. */
-async function registerAll(host: Host, seats: readonly Seat[]): Promise<Lease[]> {
-  const leases: Lease[] = []
+async function registerAll(host: Host, seats: readonly Seat[]): Promise<Registration[]> {
+  const done: Registration[] = []
+  const fromPool = host.context.settings.namePool > 0
   try {
-    for (const seat of seats) leases.push(await register(host, seat))
-    return leases
+    for (const seat of seats)
+      done.push(fromPool ? await registerFree(host, seat) : { seat, lease: await register(host, seat) })
+    return done
   } catch (error) {
-    for (const lease of leases)
+    for (const { lease } of done)
       await leaveTown(lease, 'another agent of this process could not be registered')
     throw error
   }
@@ -318,64 +279,6 @@ function redactorOf({ context, profile, env }: Host, { town }: Seat): Redactor {
     named: redact,
     values: [login.password, sentinelLogin.password, given, redisPassword, redisSentinelPassword],
   })
-}
-
-async function register({ context, profile, workdir }: Host, seat: Seat, before?: Lease): Promise<Lease> {
-  const { role, leaseMs, delivery } = context.settings
-  const { name, redis, town, voice } = seat
-  const host = hostname()
-  const startedAt = (await processInfo(process.pid))?.startedAt
-  const registered = await registerAgent(redis, town.keys, {
-    name,
-    cli: profile.id,
-    role,
-    leaseMs,
-    formerToken: before?.token,
-    extra: {
-      host,
-      pid: process.pid,
-      ...(startedAt && { pid_started: startedAt }),
-      worker_version: VERSION,
-      circuit: seat.circuit.state,
-      delivery,
-    },
-    isGone: (holder) => holderIsGone(holder, { hostname: host }),
-  })
-  if (registered.kind === 'held') throw nameInUse(name, context, registered)
-  const { lease, isNew } = registered
-  voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
-  voice.logger.info(
-    { agentId: lease.agentId, cli: profile.id, workdir, delivery },
-    `in town ${describeTown(context)}, delivery ${delivery}`,
-  )
-  await warnOfTwins(seat, lease)
-  return lease
-}
-
-/** Whoever assigns to a name that two agents have may mean the other one. */
-async function warnOfTwins({ name, redis, town, voice }: Seat, { agentId }: Lease): Promise<void> {
-  const agents = await listAgents(redis, town.keys)
-  for (const twin of agents) {
-    if (twin.id === agentId || twin.name.toLowerCase() !== name.toLowerCase()) continue
-    const [queues] = await readQueues(redis, town.keys, [twin.id])
-    const waiting = (queues?.inbox ?? 0) + (queues?.urgent ?? 0)
-    voice.logger.warn(
-      { event: 'name-shared', agentId: twin.id, state: twin.state, waiting },
-      `another agent is named ${name} too: ${twin.id}, ${twin.state}, ${waiting} waiting; this worker is ${agentId}. Remove the one that nobody needs: tt prune`,
-    )
-  }
-}
-
-function nameInUse(
-  name: string,
-  { townName }: Context,
-  holder: { host: string; pid: string; expiresInMs: number },
-): WorkerError {
-  const sentence = `The agent name ${name} is in use by a live worker: pid ${holder.pid} on ${holder.host} in town ${townName}`
-  const remedy =
-    `Give this one another name (--name worker-2), or stop that one: tinytown-worker kill ${name}. ` +
-    `If it died, its name is free in ${Math.ceil(holder.expiresInMs / 1000)} s`
-  return new WorkerError('name-in-use', sentence, { remedy })
 }
 
 /** The instructions of a role stand in a file of the town: `.tt/roles/<role>.md`. */

@@ -1,8 +1,10 @@
 import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
+import type { Context } from '../../client/context.ts'
+import { expected } from '../../config/problem.ts'
 import { locateWorkdir } from '../../config/town.ts'
-import { agentNames } from '../../domain/agent-names.ts'
+import { WorkerError } from '../../domain/errors.ts'
 import type { WorkerEvent } from '../../domain/worker-event.ts'
 import { Health } from '../../observability/health.ts'
 import type { HealthAddress, HealthServer } from '../../observability/health-server.ts'
@@ -19,6 +21,7 @@ import { loadContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
+import { seatNames } from '../seat.ts'
 import { handleSignals } from '../shutdown.ts'
 import { VERSION } from '../version.ts'
 
@@ -34,6 +37,7 @@ export const run: Command = {
 async function runWorker({ flags, terminal, env }: Invocation): Promise<number> {
   const context = loadContext(flags, env)
   const { settings } = context
+  checkNames(context)
   const profile = chosenProfile(context)
   const workdir = locateWorkdir(context, { cwd: process.cwd(), root: context.place.root })
   const pretty =
@@ -66,7 +70,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   })
   closers.add(() => signals.close())
   const several = settings.count > 1
-  const health = new Health(agentNames(settings.name, settings.count))
+  const health = new Health(seatNames(settings))
   const voiceOf = (agent: string) => {
     const own = logger.child({ agent })
     loggers.push(own)
@@ -112,6 +116,16 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   } finally {
     await closers.close()
   }
+}
+
+/** Each agent of a process would wait for names of its own. */
+function checkNames({ settings: { count, namePool }, sources }: Context): void {
+  if (count === 1 || namePool === 0) return
+  throw new WorkerError(
+    'config',
+    expected('namePool', `0 beside a count of ${count}`, String(namePool), sources.namePool.name),
+    { remedy: 'Start one process for each agent, or leave the pool out' },
+  )
 }
 
 /** Answers health checks from before the connection to Redis on. What nobody asks for is not loaded. */
