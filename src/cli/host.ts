@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Bell } from '../base/bell.ts'
 import { sleep } from '../base/clock.ts'
@@ -9,6 +9,7 @@ import { openTown } from '../client/open-town.ts'
 import { ensureServer, serverOptions } from '../client/own-server.ts'
 import { plainUrl } from '../config/redis-target.ts'
 import { parseRedisUrl } from '../config/redis-url.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { Vitals } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
@@ -62,7 +63,7 @@ async function takeSeats({ context, control, closers, voiceOf }: Host): Promise<
   const names = seatNames(context.settings)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
-  makeStateFolder(context.place.root)
+  makeStateFolder(context.place.root, logger)
   const town = await openTown(context, {
     purpose: `worker:${first}`,
     lasting: true,
@@ -115,12 +116,17 @@ function warnOfOldKeys([seat]: readonly Seat[]): void {
     .catch(() => undefined)
 }
 
-/** What the worker keeps of the town on this machine: its name, to begin with. A folder that cannot be written shows later. */
-function makeStateFolder(root: string): void {
+/** What the worker keeps of the town on this machine. A town with its Redis elsewhere may do without. */
+function makeStateFolder(root: string, logger: Logger): void {
+  const folder = join(root, '.tt')
   try {
-    makeFolders(join(root, '.tt'))
-  } catch {
-    // The local server says why; a town with its Redis elsewhere may do without.
+    makeFolders(folder)
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    logger.warn(
+      { event: 'state-folder-failed', path: folder },
+      `${folder} cannot be written: ${messageOf(error)}. There will be no log files of runs, and a result that Redis does not take is lost with this process. Make it writable for this user; in a container mount a volume at ${root}`,
+    )
   }
 }
 

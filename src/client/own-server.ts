@@ -40,7 +40,7 @@ export async function ensureServer(
   context: Pick<Context, 'target' | 'place'>,
   use: ServerUse = {},
 ): Promise<{ address: RedisAddress; started: LocalRedis | null }> {
-  if (context.target.server?.mayStart === false) throw NO_REDIS()
+  requireRedis(context)
   const target = await withPassword(context.target, use.signal)
   const options = serverOptions({ ...context, target }, use)
   if (options === null) return { address: target.address, started: null }
@@ -48,10 +48,15 @@ export async function ensureServer(
   return { address: target.address, started }
 }
 
-const NO_REDIS = () =>
-  new WorkerError('config', 'No Redis is named, and none may be started here (TINYTOWN_REDIS_START=false)', {
-    remedy: 'Set REDIS_URL, for example REDIS_URL=redis://redis:6379',
-  })
+/** Throws `config` where no Redis is named and none may be started. */
+export function requireRedis({ target }: Pick<Context, 'target'>): void {
+  if (target.server?.mayStart !== false) return
+  throw new WorkerError(
+    'config',
+    'No Redis is named, and none may be started here (TINYTOWN_REDIS_START, or redis.start in tinytown.toml, is false)',
+    { remedy: 'Set REDIS_URL, for example REDIS_URL=redis://redis:6379' },
+  )
+}
 
 const PING_MS = 2000
 

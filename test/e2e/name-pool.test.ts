@@ -91,14 +91,3 @@ describe('--name-pool', () => {
     ])
   })
 })
-
-describe('TINYTOWN_REDIS_START=false', () => {
-  it.each([['run', '--cli', 'demo'], ['list']])(
-    'ends %s with 78 where no Redis is named',
-    async (...args) => {
-      const { town } = await scene({ env: { TINYTOWN_REDIS_START: 'false' } })
-      const { exit, stderr } = await town.cli(...args)
-      expect([exit, stderr]).toEqual([78, expect.stringMatching(/No Redis is named[\s\S]*Set REDIS_URL/)])
-    },
-  )
-})

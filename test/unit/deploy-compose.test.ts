@@ -33,11 +33,12 @@ describe('docker-compose.yml', () => {
   })
 
   it('gives the worker settings that it knows, with values that it takes', () => {
-    const { settings } = resolveSettings({
+    const { settings, warnings } = resolveSettings({
       flags: {},
       env: { ...imageEnvironment, ...environment },
       file: null,
     })
+    expect(warnings).toEqual([])
     expect(settings).toMatchObject({
       redisUrl: 'redis://redis:6379',
       name: 'worker-1',

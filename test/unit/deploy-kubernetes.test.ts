@@ -38,7 +38,7 @@ const literal = Object.fromEntries(
     value === undefined ? [] : [[name, value]],
   ),
 )
-const { settings } = resolveSettings({ flags: {}, env: { ...config, ...literal }, file: null })
+const { settings, warnings } = resolveSettings({ flags: {}, env: { ...config, ...literal }, file: null })
 
 describe('the manifests for Kubernetes', () => {
   it('are all in the kustomization but the example of the secret', () => {
@@ -80,6 +80,7 @@ describe('the manifests for Kubernetes', () => {
   it('set what the worker knows, and give the pod’s name to the agent', () => {
     const known = SETTING_KEYS.map((key) => settingOf(key).env)
     expect(known).toEqual(expect.arrayContaining([...Object.keys(config), ...Object.keys(literal)]))
+    expect(warnings).toEqual([])
     expect(settings).toMatchObject({ townName: 'shop', namePool: 1, claimBacklog: true })
     const named = worker.env.find(({ name }: { name: string }) => name === 'TINYTOWN_AGENT_NAME')
     expect(named.valueFrom.fieldRef.fieldPath).toBe('metadata.name')

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
 import type { Context } from '../../client/context.ts'
+import { requireRedis } from '../../client/own-server.ts'
 import { expected } from '../../config/problem.ts'
 import { locateWorkdir } from '../../config/town.ts'
 import { WorkerError } from '../../domain/errors.ts'
@@ -37,6 +38,7 @@ export const run: Command = {
 async function runWorker({ flags, terminal, env }: Invocation): Promise<number> {
   const context = loadContext(flags, env)
   const { settings } = context
+  requireRedis(context)
   checkNames(context)
   const profile = chosenProfile(context)
   const workdir = locateWorkdir(context, { cwd: process.cwd(), root: context.place.root })
