@@ -56,6 +56,8 @@ async function composeCommand(): Promise<[string, ...string[]]> {
 
 /** Builds the image of the bare worker, as docker-compose.yml says. */
 export async function buildImage(): Promise<void> {
+  const engine = await docker('version')
+  if (engine.exit !== 0) throw new Error(`The docker command finds no engine: ${engine.stderr}`)
   const [program, ...first] = await composeCommand()
   const dir = await mkdtemp(join(tmpdir(), 'tw-compose-'))
   const override = join(dir, 'override.json')
