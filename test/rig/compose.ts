@@ -20,7 +20,7 @@ export interface Ended {
 }
 
 /** Runs a program to its end, whatever that is. */
-export function sh(program: string, args: readonly string[], env: object = {}): Promise<Ended> {
+function sh(program: string, args: readonly string[], env: object = {}): Promise<Ended> {
   return new Promise((resolve) => {
     const options = { cwd: ROOT, env: { ...process.env, ...env }, maxBuffer: 64 << 20 }
     execFile(program, args, options, (error, stdout, stderr) => {
