@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 // Suites that need more than an npm install run by themselves: `npm run test:containers` wants a container engine,
-// `npm run test:interop` the real `tt`.
-const apart = ['containers', 'interop']
+// `npm run test:interop` the real `tt`, `npm run test:package` the package registry.
+const apart = ['containers', 'interop', 'package']
 const suite = apart.find((name) => process.env[`TEST_${name.toUpperCase()}`] === '1')
 
 export default defineConfig({

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { anyOf, unlessAborted } from '../base/abort.ts'
 import { Bell } from '../base/bell.ts'
@@ -9,78 +8,33 @@ import type { Context } from '../client/context.ts'
 import { type OpenTown, openTown } from '../client/open-town.ts'
 import { ensureServer, serverOptions } from '../client/own-server.ts'
 import { plainUrl } from '../config/redis-target.ts'
-import { agentNames } from '../domain/agent-names.ts'
 import { messageOf, WorkerError } from '../domain/errors.ts'
 import type { Id } from '../domain/ids.ts'
-import type { Emit } from '../domain/worker-event.ts'
-import type { Health, Vitals } from '../observability/health.ts'
+import type { Vitals } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { longestPrompt } from '../process/command.ts'
-import type { Profile } from '../process/profile.ts'
 import { completeWithTt } from '../process/tt.ts'
 import { Circuit } from '../reliability/circuit.ts'
 import { keepOrphanedResults, Spool } from '../reliability/spool.ts'
 import { untilWritten } from '../reliability/until-written.ts'
 import { type ServerEvent, serverPlace } from '../server/place.ts'
-import { holderIsGone, processInfo } from '../server/process-info.ts'
 import { reviveLocalRedis } from '../server/revive.ts'
-import { getAgent, leaveTown, listAgents, registerAgent } from '../store/agents.ts'
-import { type ConnectionEvent, isPassing, keepTalking, type Redis } from '../store/connection.ts'
+import { getAgent, leaveTown } from '../store/agents.ts'
+import { type ConnectionEvent, isPassing, keepTalking } from '../store/connection.ts'
 import type { Lease } from '../store/lease.ts'
 import { findOldKeys, OLD_KEYS_REMEDY, oldKeysSentence } from '../store/old-keys.ts'
 import { readQueues } from '../store/queues.ts'
 import { hearTown } from '../store/wake.ts'
-import type { Control } from '../worker/control.ts'
 import { makeFolders } from '../worker/folder.ts'
 import { createRunner, type Runner } from '../worker/run.ts'
 import { type WorkerEnd, work } from '../worker/worker.ts'
-import { describeTown } from './context.ts'
-import type { Redaction } from './redaction.ts'
+import { type Registration, register, registerFree } from './register.ts'
+import { type Host, type Seat, seatNames, type Voice } from './seat.ts'
 import { tidyUp } from './tidy-up.ts'
-import { VERSION } from './version.ts'
 
 const REGISTER_AGAIN_MS = 1000
 /** How long an end may wait for a Redis that is away. */
 const PARTING_MS = 3000
-/** How long after the end of its lease a name is asked for again. */
-const NAME_MARGIN_MS = 500
-
-/** Where one agent tells what happens to it. */
-interface Voice {
-  readonly logger: Logger
-  readonly emit: Emit
-}
-
-export interface Host {
-  readonly context: Context
-  readonly profile: Profile
-  readonly workdir: string
-  readonly control: Control
-  readonly closers: Closers
-  readonly env: NodeJS.ProcessEnv
-  /** One for all agents: they run the same program. */
-  readonly cliVersion: (signal: AbortSignal) => Promise<string | undefined>
-  /** Holds the runners of the agents, for an exit that waits for nothing. */
-  readonly runners: Set<Runner>
-  readonly redaction: Redaction
-  readonly voiceOf: (agent: string) => Voice
-  /** Told how the agents are, for whoever asks. */
-  readonly health: Health
-  /** True: a name that is held is waited for until the lease of its holder would have run out. */
-  readonly waitsForName: boolean
-}
-
-/** What an agent of this process works with. Each has connections of its own: one that is given up takes no other with it. */
-interface Seat {
-  readonly name: string
-  readonly town: OpenTown
-  readonly redis: Redis
-  readonly blocking: Redis
-  readonly listening: Redis
-  readonly voice: Voice
-  /** Stays as it is when the agent registers again. */
-  readonly circuit: Circuit
-}
 
 /**
  * Registers the agents of this process, all or none, and works until the last of them ends. Returns how each ended. An agent
@@ -88,14 +42,14 @@ interface Seat {
  */
 export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
   const seats = await takeSeats(host)
-  const leases = await registerAll(host, seats)
+  const registered = await registerAll(host, seats)
   warnOfOldKeys(seats)
   keepOrphans(host, seats)
   const ended = tidyUp(host, (event) => seats[0]?.voice.emit(event))
   const served = await Promise.allSettled(
-    seats.map(async (seat, at) => {
+    registered.map(async ({ seat, lease }) => {
       try {
-        return await serve(host, { ...seat, voice: tellingEnds(seat.voice, ended) }, leases[at] as Lease)
+        return await serve(host, { ...seat, voice: tellingEnds(seat.voice, ended) }, lease)
       } catch (error) {
         host.control.halt('shutdown')
         throw error
@@ -111,10 +65,10 @@ export async function hostAgents(host: Host): Promise<WorkerEnd[]> {
 }
 
 async function takeSeats({ context, control, closers, redaction, voiceOf }: Host): Promise<Seat[]> {
-  const names = agentNames(context.settings.name, context.settings.count)
+  const names = seatNames(context.settings)
   const [first = ''] = names
   const { logger, emit } = voiceOf(first)
-  makeStateFolder(context.place.root)
+  makeStateFolder(context.place.root, logger)
   const town = await openTown(context, {
     purpose: `worker:${first}`,
     lasting: true,
@@ -179,12 +133,17 @@ function spoolOf({ place }: Context): string {
   return join(place.root, '.tt', 'spool')
 }
 
-/** What the worker keeps of the town on this machine: its name, to begin with. A folder that cannot be written shows later. */
-function makeStateFolder(root: string): void {
+/** What the worker keeps of the town on this machine. A town with its Redis elsewhere may do without. */
+function makeStateFolder(root: string, logger: Logger): void {
+  const folder = join(root, '.tt')
   try {
-    makeFolders(join(root, '.tt'))
-  } catch {
-    // The local server says why; a town with its Redis elsewhere may do without.
+    makeFolders(folder)
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    logger.warn(
+      { event: 'state-folder-failed', path: folder },
+      `${folder} cannot be written: ${messageOf(error)}. There will be no log files of runs, and a result that Redis does not take is lost with this process. Make it writable for this user; in a container mount a volume at ${root}`,
+    )
   }
 }
 
@@ -220,13 +179,15 @@ function withRevival(
 }
 
 /** A name that is in use takes back the registrations before it. */
-async function registerAll(host: Host, seats: readonly Seat[]): Promise<Lease[]> {
-  const leases: Lease[] = []
+async function registerAll(host: Host, seats: readonly Seat[]): Promise<Registration[]> {
+  const done: Registration[] = []
+  const fromPool = host.context.settings.namePool > 0
   try {
-    for (const seat of seats) leases.push(await register(host, seat))
-    return leases
+    for (const seat of seats)
+      done.push(fromPool ? await registerFree(host, seat) : { seat, lease: await register(host, seat) })
+    return done
   } catch (error) {
-    for (const lease of leases)
+    for (const { lease } of done)
       await leaveTown(lease, 'another agent of this process could not be registered')
     throw error
   }
@@ -381,78 +342,6 @@ function vitalsOf(lease: Lease, runner: Runner, circuit: Circuit): Vitals {
 function passwordsOf({ server: { address } }: OpenTown): (string | undefined)[] {
   const { login, place } = address
   return [login.password, place.kind === 'sentinel' ? place.sentinelLogin.password : undefined]
-}
-
-async function register(host: Host, seat: Seat, before?: Lease): Promise<Lease> {
-  const { context, workdir, profile } = host
-  const { name, voice } = seat
-  let registered = await askForName(host, seat, before)
-  if (registered.kind === 'held' && host.waitsForName) {
-    // A worker that lives renews its lease meanwhile; that of a machine that crashed runs out.
-    const waitMs = registered.expiresInMs + NAME_MARGIN_MS
-    const holder = `pid ${registered.pid} on ${registered.host}`
-    voice.logger.warn({ event: 'name-held', waitMs }, `the name ${name} is held by ${holder}: waiting`)
-    if (await sleep(waitMs, host.control.draining)) registered = await askForName(host, seat, before)
-    host.control.draining.throwIfAborted()
-  }
-  if (registered.kind === 'held') throw nameInUse(name, context, registered)
-  const { lease, isNew } = registered
-  const { delivery } = context.settings
-  voice.emit({ type: 'registered', agentId: lease.agentId, name, isNew })
-  voice.logger.info(
-    { agentId: lease.agentId, cli: profile.id, workdir, delivery },
-    `in town ${describeTown(context)}, delivery ${delivery}`,
-  )
-  await warnOfTwins(seat, lease)
-  return lease
-}
-
-async function askForName({ context, profile }: Host, seat: Seat, before?: Lease) {
-  const { role, leaseMs, delivery } = context.settings
-  const host = hostname()
-  const startedAt = (await processInfo(process.pid))?.startedAt
-  return await registerAgent(seat.redis, seat.town.keys, {
-    name: seat.name,
-    cli: profile.id,
-    role,
-    leaseMs,
-    former: before,
-    extra: {
-      host,
-      pid: process.pid,
-      ...(startedAt && { pid_started: startedAt }),
-      worker_version: VERSION,
-      circuit: seat.circuit.state,
-      delivery,
-    },
-    isGone: (holder) => holderIsGone(holder, { hostname: host }),
-  })
-}
-
-/** Whoever assigns to a name that two agents have may mean the other one. */
-async function warnOfTwins({ name, redis, town, voice }: Seat, { agentId }: Lease): Promise<void> {
-  const agents = await listAgents(redis, town.keys)
-  for (const twin of agents) {
-    if (twin.id === agentId || twin.name.toLowerCase() !== name.toLowerCase()) continue
-    const [queues] = await readQueues(redis, town.keys, [twin.id])
-    const waiting = (queues?.inbox ?? 0) + (queues?.urgent ?? 0)
-    voice.logger.warn(
-      { event: 'name-shared', agentId: twin.id, state: twin.state, waiting },
-      `another agent is named ${name} too: ${twin.id}, ${twin.state}, ${waiting} waiting; this worker is ${agentId}. Remove the one that nobody needs: tt prune`,
-    )
-  }
-}
-
-function nameInUse(
-  name: string,
-  { townName }: Context,
-  holder: { host: string; pid: string; expiresInMs: number },
-): WorkerError {
-  const sentence = `The agent name ${name} is in use by a live worker: pid ${holder.pid} on ${holder.host} in town ${townName}`
-  const remedy =
-    `Give this one another name (--name worker-2), or stop that one: tinytown-worker kill ${name}. ` +
-    `If it died, its name is free in ${Math.ceil(holder.expiresInMs / 1000)} s`
-  return new WorkerError('name-in-use', sentence, { remedy })
 }
 
 /** The instructions of a role stand in a file of the town: `.tt/roles/<role>.md`. */

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { monotonicMs } from '../base/clock.ts'
 import type { Context } from '../client/context.ts'
-import { openToEverybody, serverOptions } from '../client/own-server.ts'
+import { openToEverybody, requireRedis, serverOptions } from '../client/own-server.ts'
 import { readTlsFiles } from '../config/tls-files.ts'
 import { refuseForeignData } from '../server/data-files.ts'
 import { describeSearch, findRedisServer } from '../server/find.ts'
@@ -20,6 +20,7 @@ import { redisAdvice } from './redis-advice.ts'
 /** What the Redis of a town needs: a program, a place, an answer; and what could be better about it. */
 export function redisChecks(context: Context, options: CheckOptions): (() => Promise<Check[]>)[] {
   const { address, server } = context.target
+  if (server?.mayStart === false) return [async () => [checkNamed(context)]]
   const { place, tls } = address
   return [
     ...(server === null ? [] : [async () => [await checkProgram(options)]]),
@@ -27,6 +28,15 @@ export function redisChecks(context: Context, options: CheckOptions): (() => Pro
     ...(tls === null ? [] : [async () => [checkTls(tls)]]),
     () => checkAnswer(context, options),
   ]
+}
+
+function checkNamed(context: Context): Check {
+  try {
+    requireRedis(context)
+    return { name: 'Redis', status: 'ok', detail: context.target.address.shown }
+  } catch (error) {
+    return failed('Redis', error)
+  }
 }
 
 async function checkProgram({ env }: CheckOptions): Promise<Check> {

@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { centralFolder } from '../config/central-file.ts'
 import type { RedisAddress, RedisTarget } from '../config/redis-target.ts'
+import { WorkerError } from '../domain/errors.ts'
 import { centralPassword, closeToOthers } from '../server/central.ts'
 import { ensureLocalRedis, type LocalRedis } from '../server/local.ts'
 import { ping } from '../server/ping.ts'
@@ -39,11 +40,22 @@ export async function ensureServer(
   context: Pick<Context, 'target' | 'place'>,
   use: ServerUse = {},
 ): Promise<{ address: RedisAddress; started: LocalRedis | null }> {
+  requireRedis(context)
   const target = await withPassword(context.target, use.signal)
   const options = serverOptions({ ...context, target }, use)
   if (options === null) return { address: target.address, started: null }
   const started = await ensureLocalRedis(options, use.signal ? { signal: use.signal } : {})
   return { address: target.address, started }
+}
+
+/** Throws `config` where no Redis is named and none may be started. */
+export function requireRedis({ target }: Pick<Context, 'target'>): void {
+  if (target.server?.mayStart !== false) return
+  throw new WorkerError(
+    'config',
+    'No Redis is named, and none may be started here (TINYTOWN_REDIS_START, or redis.start in tinytown.toml, is false)',
+    { remedy: 'Set REDIS_URL, for example REDIS_URL=redis://redis:6379' },
+  )
 }
 
 const PING_MS = 2000

@@ -31,6 +31,8 @@ interface OwnServer {
   /** The address on which it listens; null on a socket. */
   readonly bind: string | null
   readonly persist: boolean
+  /** Whether it may be started; false wants another Redis to be named. */
+  readonly mayStart: boolean
 }
 
 /** The Redis of a town. Without `server` it runs elsewhere: only connect. */
@@ -146,7 +148,7 @@ function socketTarget(
       loginRemedy:
         "The town's own redis-server has no password: remove the one that was set, or reach it over TCP with REDIS_URL=redis://:PASSWORD@host:port",
     },
-    server: { kind: 'town', bind: null, persist: settings.redisPersist },
+    server: { kind: 'town', bind: null, persist: settings.redisPersist, mayStart: settings.redisStart },
   }
 }
 
@@ -192,7 +194,7 @@ function own(
     )
   }
   if (target.address.tls !== null) requireCertificate(target.address.tls, sources.redisTls)
-  return { ...target, server: { kind, bind, persist: settings.redisPersist } }
+  return { ...target, server: { kind, bind, persist: settings.redisPersist, mayStart: settings.redisStart } }
 }
 
 function requireCertificate({ cert, key }: TlsFiles, source: Source): void {

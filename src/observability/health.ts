@@ -74,6 +74,13 @@ export class Health {
       })
   }
 
+  /** An agent whose name was still to be found has it now. */
+  rename(from: string, to: string): void {
+    const patient = this.#of(from)
+    this.#agents.delete(from)
+    this.#agents.set(to, { ...patient, status: { ...patient.status, name: to } })
+  }
+
   get startedAt(): Date {
     return this.#startedAt
   }

@@ -132,6 +132,8 @@ export class Metrics {
 
   /** Takes the figures that stand in Redis. `roundTripMs`: how long the look took; absent when Redis did not answer. */
   sample(samples: readonly Sample[], roundTripMs?: number): void {
+    // An agent whose name was found is no longer known by that of its pool.
+    for (const gauge of [this.#ready, this.#circuit, this.#restarts]) gauge.reset()
     if (roundTripMs !== undefined) this.#roundTrip.observe(roundTripMs / 1000)
     for (const { agent, queues, ready, circuitClosed, restarts } of samples) {
       const labels = { agent, cli: this.#cli }

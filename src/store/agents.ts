@@ -33,7 +33,13 @@ export interface Registration {
 
 export type Registered =
   | { readonly kind: 'registered'; readonly lease: Lease; readonly isNew: boolean }
-  | { readonly kind: 'held'; readonly host: string; readonly pid: string; readonly expiresInMs: number }
+  | {
+      readonly kind: 'held'
+      readonly agentId: Id
+      readonly host: string
+      readonly pid: string
+      readonly expiresInMs: number
+    }
 
 /** Registers an agent under its name, with the id that the name had before. */
 export async function registerAgent(redis: Redis, town: TownKeys, who: Registration): Promise<Registered> {
@@ -71,7 +77,7 @@ export async function registerAgent(redis: Redis, town: TownKeys, who: Registrat
     } else if (kind === 'held') {
       const found = { host: first, pid: second, startedAt }
       if (holder === dead || !(await who.isGone?.(found)))
-        return { kind, host: first, pid: second, expiresInMs: Number(left) }
+        return { kind, agentId: id, host: first, pid: second, expiresInMs: Number(left) }
       dead = holder
     } else {
       const registration = Number(second)

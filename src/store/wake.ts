@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { AgentState } from '../domain/agent.ts'
 import { decodeMessage } from '../domain/message.ts'
+import type { AgentKeys } from './keys.ts'
 import type { Lease } from './lease.ts'
 import { pushRaw } from './mail.ts'
 
@@ -35,6 +36,12 @@ export async function hearTown(
     // Nobody waits for it: the server may be gone. Other agents of this process go on hearing the broadcasts.
     subscriber.unsubscribe(wake).catch(() => undefined)
   }
+}
+
+/** Whether somebody hears what is said to an agent's worker. Where Redis does not tell, it is taken for true. */
+export async function isHeard(redis: Redis, { wake }: AgentKeys): Promise<boolean> {
+  const [, listeners] = (await redis.pubsub('NUMSUB', wake).catch(() => [wake, 1])) as [string, number]
+  return Number(listeners) > 0
 }
 
 async function deliver(lease: Lease, raw: string): Promise<void> {

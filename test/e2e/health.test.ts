@@ -242,3 +242,32 @@ describe('--log-file', () => {
     ])
   })
 })
+
+describe('tinytown-worker health', () => {
+  it('asks the worker that the settings name: whether it lives, and whether it is ready', async () => {
+    const { town } = await scene({ table: '[agent_clis.none]\ncommand = "no-such-program"\n' })
+    const daemon = await town.worker('--cli', 'none', ...HEALTH)
+    await asker(daemon)
+    const [, port = ''] = /http:\/\/127\.0\.0\.1:(\d+)/.exec(daemon.stderr()) ?? []
+    const env = { TINYTOWN_HEALTH_ADDR: `0.0.0.0:${port}` }
+    expect(await town.cliWith({ env }, 'health')).toMatchObject({ exit: 0, stdout: 'live\n' })
+    expect(await town.cliWith({ env }, 'health', '--ready')).toMatchObject({
+      exit: 1,
+      stdout: expect.stringContaining('worker-1: cli: none is not installed'),
+    })
+    expect(await town.cli('health', '--health-addr', port)).toMatchObject({ exit: 0 })
+  })
+
+  it('says when nobody answers, and when nobody could', async () => {
+    const { town } = await scene()
+    const port = await freePort()
+    expect(await town.cli('health', '--health-addr', String(port))).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining(`No worker answers at 127.0.0.1:${port}`),
+    })
+    expect(await town.cli('health')).toMatchObject({
+      exit: 78,
+      stderr: expect.stringContaining('No health address is set'),
+    })
+  })
+})

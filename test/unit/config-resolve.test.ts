@@ -86,6 +86,8 @@ const SAMPLES: Record<string, readonly [file: unknown, environment: string, flag
   recordFormat: ['json', 'hash', 'json'],
   pauseSignal: ['SIGSTOP', 'SIGTSTP', 'SIGSTOP'],
   count: [2, '3', '4'],
+  namePool: [2, '3', '4'],
+  redisStart: [false, 'true', undefined],
   claimBacklog: [true, 'true', true],
   json: [true, 'false', true],
 }

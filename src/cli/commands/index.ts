@@ -9,6 +9,7 @@ import { deadLetters } from './dead-letters.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { events } from './events.ts'
+import { health } from './health.ts'
 import { inbox } from './inbox.ts'
 import { init } from './init.ts'
 import { interrupt } from './interrupt.ts'
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   kill,
   clis,
   doctor,
+  health,
   redis,
   service,
   bootstrap,

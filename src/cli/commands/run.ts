@@ -2,9 +2,11 @@ import { hostname } from 'node:os'
 import { Closers } from '../../base/closers.ts'
 import { formatDuration } from '../../base/duration.ts'
 import type { Context } from '../../client/context.ts'
+import { requireRedis } from '../../client/own-server.ts'
+import { expected } from '../../config/problem.ts'
 import { parseRedisUrl } from '../../config/redis-url.ts'
 import { locateWorkdir } from '../../config/town.ts'
-import { agentNames } from '../../domain/agent-names.ts'
+import { WorkerError } from '../../domain/errors.ts'
 import { redactEvent, type WorkerEvent } from '../../domain/worker-event.ts'
 import { Health } from '../../observability/health.ts'
 import type { HealthAddress, HealthServer } from '../../observability/health-server.ts'
@@ -23,6 +25,7 @@ import { EXIT } from '../exit-codes.ts'
 import { hostAgents } from '../host.ts'
 import { chosenProfile } from '../profile.ts'
 import { Redaction } from '../redaction.ts'
+import { seatNames } from '../seat.ts'
 import { saveOwnServer, serviceManager } from '../service-manager.ts'
 import { handleSignals } from '../shutdown.ts'
 import { VERSION } from '../version.ts'
@@ -39,6 +42,8 @@ export const run: Command = {
 async function runWorker({ flags, terminal, env }: Invocation): Promise<number> {
   const context = loadContext(flags, env)
   const { settings } = context
+  requireRedis(context)
+  checkNames(context)
   const profile = chosenProfile(context)
   const workdir = locateWorkdir(context, { cwd: process.cwd(), root: context.place.root })
   const pretty =
@@ -85,7 +90,7 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   })
   closers.add(() => signals.close())
   const several = settings.count > 1
-  const health = new Health(agentNames(settings.name, settings.count))
+  const health = new Health(seatNames(settings))
   const manager = serviceManager(settings, { health, env, logger })
   closers.add(() => manager?.close())
   control.draining.addEventListener('abort', () => manager?.stopping(), { once: true })
@@ -138,6 +143,16 @@ async function runWorker({ flags, terminal, env }: Invocation): Promise<number> 
   } finally {
     await closers.close()
   }
+}
+
+/** Each agent of a process would wait for names of its own. */
+function checkNames({ settings: { count, namePool }, sources }: Context): void {
+  if (count === 1 || namePool === 0) return
+  throw new WorkerError(
+    'config',
+    expected('namePool', `0 beside a count of ${count}`, String(namePool), sources.namePool.name),
+    { remedy: 'Start one process for each agent, or leave the pool out' },
+  )
 }
 
 /** Answers health checks from before the connection to Redis on. What nobody asks for is not loaded. */
