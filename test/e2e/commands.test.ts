@@ -209,7 +209,7 @@ describe('a town whose worker is away', () => {
     const { id: taskId } = JSON.parse(assigned.stdout)
     const task = await run('task', taskId.slice(0, 8))
     expect(task.stdout).toMatch(
-      /State +assigned\nAgent +worker-1\n(.*\n)*Tags +a, b\n(.*\n)*\nTask:\nFix it\n/,
+      /State +assigned\nAgent +worker-1\nWaits +worker-1 is not running: start it .*\n(.*\n)*Tags +a, b\n(.*\n)*\nTask:\nFix it\n/,
     )
     expect((await run('list')).stdout).toMatch(/^NAME .*\nworker-1 +idle +demo .*\(not running\)/)
     expect((await run('tasks', '--agent', 'worker-1', '--state', 'assigned')).stdout).toContain('Fix it')

@@ -211,7 +211,7 @@ describe('an agent that is parked', () => {
     await following.says(until)
     for (const command of ['list', 'status']) expect((await town.cli(command)).stdout).toMatch(until)
     expect((await town.cli('task', (await json(town, 'tasks')).tasks[0].id)).stdout).toMatch(
-      /^Reason +(quota|rate-limit)\nWaits +worker-1 is in error until /m,
+      /^Reason +(quota|rate-limit)\nAgent +worker-1\nWaits +worker-1 is in error until /m,
     )
     const waited = await town.cli('wait', 'worker-1')
     expect(waited).toMatchObject({ exit: 1, stderr: expect.stringMatching(until) })

@@ -34,9 +34,9 @@ export const task: Command = {
       else
         for (const line of taskLines(terminal, found, [
           ['Reason', found.reason],
+          ['Agent', agent?.name ?? found.assignedTo],
           ['Waits', obstacle ?? undefined],
           ['Next try', dueAt === null ? undefined : nextTry(dueAt, await serverNow(redis))],
-          ['Agent', agent?.name ?? found.assignedTo],
         ]))
           terminal.line(line)
       return EXIT.done
