@@ -33,7 +33,7 @@ export type Started =
   | { readonly kind: 'unreadable'; readonly type: string }
   | { readonly kind: 'ended'; readonly state: TaskState }
   | { readonly kind: 'elsewhere'; readonly agentId: Id }
-  /** A message with this id was handled before, or waits for its next attempt. */
+  /** A message with this id was handled before, or waits for its next attempt; or it is in flight no more. */
   | { readonly kind: 'duplicate' }
   /** It was run at most once and the run was lost with its worker: it is to be settled. */
   | { readonly kind: 'lost-run'; readonly task: Task; readonly startedAt: string; readonly attempt: number }

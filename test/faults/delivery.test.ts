@@ -281,6 +281,27 @@ describe('exactly once', () => {
   })
 })
 
+describe('exactly once, with a reply that gets lost', () => {
+  it('24: takes a message that was a duplicate for one when it is asked again', async () => {
+    const { town, agents, proxy, behindProxy } = await newTown()
+    const daemon = await behindProxy(...worker('exactly-once'), '--retry-delay', '10m')
+    const redis = await town.redis()
+    const { inbox, inFlight, delayed } = town.keys.agent((await agentOf(town)).id)
+    const id = await assign(town, 'x')
+    await (await agents.next()).exit(1)
+    await taskThat(town, id, ({ state }) => state === 'assigned', 'waits')
+    const waiting = await redis.zrange(delayed, '0', '-1')
+    const lost = proxy.loseReply(runOf(start))
+    await redis.rpush(inbox, ...waiting)
+    await lost
+    await daemon.says(/was handled before/)
+    expect(await taskThat(town, id, () => true, 'is there')).toMatchObject({ state: 'assigned', attempts: 1 })
+    expect(await redis.zcard(delayed)).toBe(1)
+    expect(await redis.exists(inFlight)).toBe(0)
+    expect(agents.started).toBe(1)
+  })
+})
+
 describe('at most once, without a crash', () => {
   it('is told at the start and in the status', async () => {
     const { town } = await newTown()

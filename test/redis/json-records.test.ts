@@ -142,8 +142,11 @@ describe('records as JSON strings', () => {
     const key = town.task(fields.id)
     await here.redis.set(key, JSON.stringify(fields))
     const hashLease = { ...lease, town: here.town }
+    await here.redis.rpush(lease.agent.inbox, 'x')
+    const claim = await claimMessage(lease)
+    const digest = claim.kind === 'message' ? claim.digest : ''
     const started = await startTask(hashLease, {
-      digest: 'x',
+      digest,
       taskId: fields.id,
       startId: newId(),
       cli: 'demo',
@@ -156,7 +159,7 @@ describe('records as JSON strings', () => {
       started_at: expect.stringMatching(/Z$/),
     })
     const back = {
-      digest: 'x',
+      digest,
       taskId: fields.id,
       releaseId: newId(),
       agentState: 'idle',

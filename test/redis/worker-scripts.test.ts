@@ -207,17 +207,27 @@ describe('the way of a task', () => {
     const { started } = await claimAndStart(mine, taskId)
     expect(started).toEqual({ kind: 'elsewhere', agentId: other.agentId })
     await here.redis.del(other.agent.lease)
-    await here.redis.rpush(mine.agent.inFlight, 'again')
-    const again = await startTask(mine, { digest: 'again', taskId, startId: newId(), cli: 'demo' })
+    await here.redis.rpush(mine.agent.inbox, 'again')
+    const { started: again } = await claimAndStart(mine, taskId)
     expect(again).toMatchObject({ kind: 'started', task: { assignedTo: mine.agentId } })
+  })
+
+  it('does not start a task whose message is in flight no more: the reply that said so got lost', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimed(lease)
+    await here.redis.del(lease.agent.inFlight)
+    const start = { digest, taskId, startId: newId(), cli: 'demo' }
+    expect(await startTask(lease, start)).toEqual({ kind: 'duplicate' })
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'assigned' })
   })
 
   it('makes a record for a message that carries its own text', async () => {
     const lease = await register()
     const taskId = newId()
     await here.redis.rpush(lease.agent.inbox, 'm')
-    await claimMessage(lease)
-    const start = { digest: 'm', taskId, startId: newId(), cli: 'demo' }
+    const { digest } = await claimed(lease)
+    const start = { digest, taskId, startId: newId(), cli: 'demo' }
     expect(await startTask(lease, start)).toEqual({ kind: 'missing' })
     expect(await startTask(lease, { ...start, description: 'Say hi' })).toMatchObject({
       kind: 'started',

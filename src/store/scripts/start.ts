@@ -11,7 +11,7 @@ const NOTES_BYTES = 32 * 1024
  * assigned, where that stands in no event yet. A message that has no
  * task record of its own (task, query) brings the text to make one. A task that is at its end, or that another live worker
  * runs, is not started and its message is done with. So is a message whose id was handled before, and the copy of one that waits
- * for its next attempt.
+ * for its next attempt. A message that is in flight no more is done with: an answer got lost.
  *
  * A run at most once is marked in the task's record until it is settled. Where the mark stands already, the run was lost with its
  * worker: the task becomes this agent's, to be settled and not to be run.
@@ -51,9 +51,10 @@ local task, agent = open(KEYS[3], ARGV[11]), open(KEYS[4])
 if task.broken then return {'unreadable', task.broken} end
 local repeated = redis.call('GET', receipt) == start_id
 local marked = not repeated and get(task, 'delivery') == 'at-most-once'
+local raw = find(in_flight, digest)
+if not raw and not repeated then return {'duplicate'} end
 if message_id ~= '' and not repeated and not marked then
-  local raw = find(in_flight, digest)
-  if is_handled(KEYS[9], message_id, now_ms) or raw and redis.call('ZSCORE', KEYS[10], raw) then
+  if is_handled(KEYS[9], message_id, now_ms) or redis.call('ZSCORE', KEYS[10], raw) then
     take(in_flight, digest)
     return {'duplicate'}
   end
