@@ -89,6 +89,8 @@ export type WorkerEvent =
   | { readonly type: 'result-spooled'; readonly taskId: Id; readonly path: string }
   /** A spooled result was not written: its task is gone, ended, elsewhere, or nobody can read it. */
   | { readonly type: 'result-kept'; readonly why: string; readonly path: string }
+  /** It stays there; the next start tries it again. */
+  | { readonly type: 'spool-unread'; readonly path: string; readonly detail: string }
   | { readonly type: 'spool-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'log-file-failed'; readonly path: string; readonly detail: string }
   | { readonly type: 'result-file-failed'; readonly path: string; readonly detail: string }

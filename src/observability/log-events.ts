@@ -132,6 +132,8 @@ function surroundingsSentence(event: Rest): [Level, string] {
       return ['warn', `Redis does not take the result; it is kept in ${event.path} meanwhile`]
     case 'result-kept':
       return ['warn', `a result that was never written is kept aside (${event.why}): ${event.path}`]
+    case 'spool-unread':
+      return ['error', `a result cannot be read now; it stays in ${event.path}: ${event.detail}`]
     case 'spool-failed':
       return ['error', `a result cannot be kept in ${event.path}: ${event.detail}`]
     case 'log-file-failed':

@@ -71,7 +71,7 @@ export class Spool {
     }
   }
 
-  /** The results that wait, and the names of files that are none. */
+  /** The results that wait, and the names of files that are none. What the disk does not give now stays where it is. */
   async list(): Promise<{ results: Spooled[]; unreadable: string[] }> {
     const results: Spooled[] = []
     const unreadable: string[] = []
@@ -80,9 +80,9 @@ export class Spool {
       if (name.endsWith('.tmp')) await removeStale(join(this.#folder, name))
       else if (!taskId || !startId) unreadable.push(name)
       else {
-        const text = await readFile(join(this.#folder, name), 'utf8').catch(() => null)
-        if (text === null) unreadable.push(name)
-        else results.push({ taskId, startId, text })
+        const read = await this.#read(name)
+        if (read.kind === 'result') results.push({ taskId, startId, text: read.text })
+        if (read.kind === 'no-file') unreadable.push(name)
       }
     }
     return { results, unreadable }
@@ -112,6 +112,20 @@ export class Spool {
       this.#emit({ type: 'result-kept', why, path })
     } catch (error) {
       this.#emit({ type: 'spool-failed', path: from, detail: messageOf(error) })
+    }
+  }
+
+  async #read(
+    name: string,
+  ): Promise<{ kind: 'result'; text: string } | { kind: 'no-file' } | { kind: 'not-now' }> {
+    const path = join(this.#folder, name)
+    try {
+      return { kind: 'result', text: await readFile(path, 'utf8') }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EISDIR') return { kind: 'no-file' }
+      if (code !== 'ENOENT') this.#emit({ type: 'spool-unread', path, detail: messageOf(error) })
+      return { kind: 'not-now' }
     }
   }
 

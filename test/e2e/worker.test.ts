@@ -590,6 +590,25 @@ describe('the end', () => {
 })
 
 describe('a pause', () => {
+  it('outlives a worker that ends in good order, and holds for the next one', async () => {
+    const { town, agents } = await scene()
+    const daemon = await town.worker('--cli', 'fake')
+    await town.cli('interrupt', 'worker-1')
+    await daemon.says(/paused: no task is taken/)
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit).toBe(0)
+    expect(await agentOf(town)).toMatchObject({ state: 'paused' })
+    const id = await assign(town, 'x')
+    const next = town.start('--cli', 'fake')
+    await next.says(/paused: no task is taken/)
+    expect(agents.started).toBe(0)
+    await town.cli('resume', 'worker-1')
+    const run = await agents.next()
+    await run.stdout('ok')
+    await run.exit(0)
+    expect(await ended(town, id)).toMatchObject({ state: 'completed' })
+  })
+
   it('takes nothing until it is resumed', async () => {
     const { town, agents } = await scene()
     const daemon = await town.worker('--cli', 'fake')

@@ -13,7 +13,7 @@ import { listDeadLetters } from '../../src/store/dead-letters.ts'
 import { recentEvents } from '../../src/store/events.ts'
 import { acknowledgeMessage, claimMessage, putAsideMessage } from '../../src/store/inbox.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
-import { assignTask, getTask, releaseTask, settleTask, startTask } from '../../src/store/tasks.ts'
+import { assignTask, getTask, releaseTask, retryTask, settleTask, startTask } from '../../src/store/tasks.ts'
 import { settlement, useWorker } from '../rig/leased.ts'
 import { useTown } from '../rig/redis.ts'
 
@@ -436,6 +436,17 @@ describe('the heartbeat', () => {
     await expect(pulse(lease, { state: 'idle', taskId: null, alive: true })).rejects.toThrow('does not know')
   })
 
+  it('keeps what waits for its next attempt, however long that takes', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    const { digest } = await claimAndStart(lease, taskId)
+    await here.redis.zadd(lease.agent.delayed, 1, 'of an older version')
+    await here.redis.expire(lease.agent.delayed, 60)
+    const again = { retryId: newId(), delayMs: 60_000, reason: 'exit', extras: {} } as const
+    await retryTask(lease, { ...again, digest, taskId, eventMessage: '', activity: '' })
+    expect(await here.redis.ttl(lease.agent.delayed)).toBe(-1)
+  })
+
   it('leaves nothing of an agent for ever but its record, its mail and its name', async () => {
     const lease = await register()
     const taskId = await assign(lease)
@@ -533,6 +544,25 @@ describe('leaving', () => {
     expect(await here.redis.lrange(lease.agent.inbox, 0, -1)).toEqual(['one', 'two', 'three'])
     expect(await here.redis.exists(lease.agent.lease, lease.agent.inFlight)).toBe(0)
     expect((await getAgent(here.redis, here.town, lease.agentId))?.state).toBe('stopped')
+  })
+})
+
+describe('leaving while the agent is paused', () => {
+  it('leaves the pause to the next worker of the name', async () => {
+    const lease = await register()
+    await here.redis.hset(lease.agent.record, 'state', 'paused')
+    await leaveTown(lease, 'bye')
+    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'paused' })
+    const { agentId } = await register()
+    expect(agentId).toBe(lease.agentId)
+  })
+
+  it('is stopped where somebody asked for that', async () => {
+    const lease = await register()
+    await here.redis.hset(lease.agent.record, 'state', 'paused')
+    await here.redis.set(lease.agent.stop, '1')
+    await leaveTown(lease, 'bye')
+    expect(await getAgent(here.redis, here.town, lease.agentId)).toMatchObject({ state: 'stopped' })
   })
 })
 

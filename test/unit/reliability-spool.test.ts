@@ -1,4 +1,15 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -101,6 +112,23 @@ describe('what lies in the spool', () => {
     expect(unreadable).toHaveLength(2)
     expect(await files(agentId)).toContain('fresh.json.tmp')
     expect(await files(agentId)).not.toContain('stale.json.tmp')
+  })
+
+  it('stays where it is, and is told, when the disk does not give it now', async () => {
+    const name = `${newId()}-${newId()}.json`
+    await symlink(name, path(name))
+    expect(await spool.list()).toEqual({ results: [], unreadable: [] })
+    expect(events).toMatchObject([
+      { type: 'spool-unread', path: path(name), detail: expect.stringMatching(/ELOOP/) },
+    ])
+    expect(await files(agentId)).toEqual([name])
+  })
+
+  it('that is gone meanwhile is nothing', async () => {
+    const name = `${newId()}-${newId()}.json`
+    await symlink('nowhere', path(name))
+    expect(await spool.list()).toEqual({ results: [], unreadable: [] })
+    expect(events).toEqual([])
   })
 
   it('is set aside with the reason in its name, also what nobody can read', async () => {

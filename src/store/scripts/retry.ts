@@ -33,13 +33,14 @@ local state = task_state(task)
 local elsewhere = (get(task, 'assigned_to') or agent_id) ~= agent_id
 if elsewhere or state == 'completed' or state == 'failed' or state == 'cancelled' then return {'ended'} end
 local raw = find(in_flight, digest)
-local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {in_flight, 'list', 'LREM'}, {delayed, 'zset', 'ZADD'},
+local refused = refusal(changing(task, 'HDEL'), changing(agent, 'HDEL'), {in_flight, 'list', 'LREM'}, {delayed, 'zset', 'ZADD', 'PERSIST'},
   {receipt, 'string', 'SET'})
 if refused then return refused end
 local due = now_ms + tonumber(ARGV[6])
 if raw then
   redis.call('ZADD', delayed, due, raw)
-  redis.call('EXPIRE', delayed, ${KEPT_SECONDS})
+  -- It is a queue: however long the agent is paused, what waits is not to go.
+  redis.call('PERSIST', delayed)
   redis.call('LREM', in_flight, 1, raw)
 end
 redis.call('SET', receipt, retry_id, 'EX', ${KEPT_SECONDS})
