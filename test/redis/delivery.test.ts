@@ -263,6 +263,20 @@ describe('at most once', () => {
 })
 
 describe('recovering a dead peer that runs at most once', () => {
+  it('loses nothing where the dead letters cannot be written', async () => {
+    const lease = await register()
+    const taskId = await assign(lease)
+    await startNext(lease, 'at-most-once')
+    await here.redis.del(lease.agent.lease)
+    await here.redis.set(here.town.deadLetters, 'no stream')
+    await expect(recover(lease)).rejects.toThrow('WRONGTYPE')
+    expect(await here.redis.llen(lease.agent.inFlight)).toBe(1)
+    expect(await getTask(here.redis, here.town, taskId)).toMatchObject({ state: 'running' })
+    await here.redis.del(here.town.deadLetters)
+    expect(await recover(lease)).toMatchObject({ lost: [taskId] })
+    expect(await here.redis.xlen(here.town.deadLetters)).toBe(1)
+  })
+
   /** An agent whose worker died in the middle of a run, with more in flight and in the inbox. */
   async function dead(body: MessageBody = SAY_HI, to?: string) {
     const lease = await register()

@@ -8,11 +8,13 @@ import { waitForMessage } from '../../src/store/inbox.ts'
 import { townKeys } from '../../src/store/keys.ts'
 import { type Lease, pulse } from '../../src/store/lease.ts'
 import { peekMail, sendMessage } from '../../src/store/mail.ts'
-import { assignTask, cancelTask, getTask, startTask } from '../../src/store/tasks.ts'
+import { assignTask, cancelTask, getTask } from '../../src/store/tasks.ts'
+import { useWorker } from '../rig/leased.ts'
 import { connectAs, useTown } from '../rig/redis.ts'
 import { until } from '../rig/until.ts'
 
 const here = useTown()
+const { claimAndStart } = useWorker(here)
 let lease: Lease
 
 beforeEach(async () => {
@@ -182,8 +184,7 @@ describe('cancelling', () => {
       result: 'not needed',
       reason: 'cancelled',
     })
-    const start = { digest: 'x', taskId, startId: newId(), cli: 'demo' }
-    expect(await startTask(lease, start)).toEqual({ kind: 'ended', state: 'cancelled' })
+    expect((await claimAndStart(lease, taskId)).started).toEqual({ kind: 'ended', state: 'cancelled' })
     expect(await cancelTask(here.redis, here.town, taskId, 'again')).toEqual({
       kind: 'ended',
       state: 'cancelled',
@@ -194,7 +195,7 @@ describe('cancelling', () => {
 
   it('wakes the worker that runs it, and its next beat sees it', async () => {
     const { taskId } = await assignTask(here.redis, here.town, lease.agentId, task)
-    await startTask(lease, { digest: 'x', taskId, startId: newId(), cli: 'demo' })
+    await claimAndStart(lease, taskId)
     const { heard, close } = await listen()
     try {
       expect(await cancelTask(here.redis, here.town, taskId, 'stop')).toMatchObject({ before: 'running' })

@@ -9,6 +9,7 @@ import {
   LAST_REGISTRATION,
   MEND,
   NOW,
+  REFUSAL,
   TAKE,
   TASK_STATE,
   TITLE,
@@ -43,6 +44,7 @@ export const recover = script(
   TASK_STATE,
   TAKE,
   BURY,
+  REFUSAL,
   `
 local in_flight, inbox, owner, agent_id = KEYS[2], KEYS[3], KEYS[5], ARGV[1]
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'alive'} end
@@ -78,6 +80,9 @@ for _, task in ipairs(lost) do
     return reply
   end
 end
+local refused = refusal(changing(agent, 'HDEL'), {in_flight, 'list', 'LMOVE', 'LREM'}, {inbox, 'list', 'LPUSH', 'LMOVE'},
+  {KEYS[8], 'zset', 'DEL'}, {owner, 'string', 'SET'}, #lost > 0 and {KEYS[9], 'stream', 'XADD'} or nil)
+if refused then return refused end
 blame(KEYS[10], in_flight)
 local at = now()
 local buried = 0
