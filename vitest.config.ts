@@ -11,7 +11,7 @@ export default defineConfig({
     exclude: suite ? [] : [...apart.map((name) => `test/${name}/**`), '**/node_modules/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // The end-to-end tests start processes of their own: two files at a time is what two cores carry.
-    maxWorkers: 2,
+    // The end-to-end tests start processes of their own and wait for them: four files at a time keep two cores busy.
+    maxWorkers: 4,
   },
 })

@@ -426,7 +426,7 @@ describe('what somebody else wrote into the records', () => {
     const { inbox } = town.keys.agent((await agentOf(town)).id)
     const redis = await town.redis()
     await redis.set(inbox, 'no list')
-    await daemon.says(/The queue cannot be read: WRONGTYPE/)
+    await daemon.says(/Redis refuses what the worker needs: WRONGTYPE/)
     expect(await agentOf(town)).toMatchObject({
       state: 'error',
       lastError: expect.stringContaining('WRONGTYPE'),

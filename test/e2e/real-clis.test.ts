@@ -7,6 +7,7 @@ import { findTask } from '../../src/store/tasks.ts'
 import { makeTown, type TestTown, useClosers } from '../rig/daemon.ts'
 import { type ModelServer, type ModelStep, startModelServer } from '../rig/model-server.ts'
 import { localModel, type RealCli, realCli } from '../rig/real-clis.ts'
+import { until } from '../rig/until.ts'
 
 const onClose = useClosers()
 
@@ -81,7 +82,11 @@ describe.each(['codex', 'claude'] as const)('the real %s', (cli) => {
       exit: 1,
       stderr: expect.stringMatching(/auth: /),
     })
-    expect(await onlyTask(town, assigned.stdout)).toMatchObject({ state: 'assigned', attempts: 0 })
+    // The next probe may run it at this moment.
+    await until(async () => {
+      const { state, attempts } = await onlyTask(town, assigned.stdout)
+      return state === 'assigned' && attempts === 0
+    }, 'the task waits, uncounted')
   })
 
   it('is ended with its tool when the task takes too long', async () => {
