@@ -11,7 +11,8 @@ export default defineConfig({
     exclude: suite ? [] : [...apart.map((name) => `test/${name}/**`), '**/node_modules/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // The end-to-end tests start processes of their own and wait for them: four files at a time keep two cores busy.
-    maxWorkers: 4,
+    // The end-to-end tests start processes of their own and wait for them: four files at a time keep two cores busy. Two builds of
+    // one image at a time get in each other's way.
+    maxWorkers: suite === 'containers' ? 1 : 4,
   },
 })
