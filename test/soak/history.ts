@@ -82,16 +82,11 @@ function taskOf({ tasks }: History, id: string): TaskHistory {
 }
 
 function writeTask(task: TaskHistory, command: string, args: readonly string[]): void {
-  if (command === 'hincrby') {
-    const [field = '', by = '0'] = args
-    task.fields.set(field, String(Number(task.fields.get(field) ?? 0) + Number(by)))
-    if (field === 'attempts' && Number(by) > 0) task.attempts += 1
-    return
-  }
   if (command === 'hdel') for (const field of args) task.fields.delete(field)
   if (command !== 'hset' && command !== 'hmset') return
   for (let at = 0; at + 1 < args.length; at += 2) {
     const [field = '', value = ''] = args.slice(at, at + 2)
+    if (field === 'attempts' && Number(value) > Number(task.fields.get(field) ?? 0)) task.attempts += 1
     task.fields.set(field, value)
     if (field === 'state') task.states.push(value)
   }
