@@ -38,3 +38,14 @@ export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
+
+/** What comes within the time; undefined when it is late. A failure in time is thrown, a later one is nobody's. */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  const patience = new AbortController()
+  const late = sleep(ms, patience.signal).then(() => undefined)
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    patience.abort()
+  }
+}

@@ -1,4 +1,4 @@
-import { monotonicMs, sleep } from '../base/clock.ts'
+import { monotonicMs, within } from '../base/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { WorkerEvent } from '../domain/worker-event.ts'
 import { type AgentStatus, newStatus, nextStatus } from './agent-status.ts'
@@ -145,7 +145,8 @@ export class Health {
       [...this.#agents.values()].map(async ({ status, vitals }) => {
         if (!vitals) return { status, checks: UNREGISTERED, circuit: 'closed' as const, restarts: 0 }
         const [look, cli] = await Promise.all([
-          within(vitals.look(), LOOK_MS).then((found) => {
+          within(LOOK_MS, vitals.look()).then((found) => {
+            if (found === undefined) return `Redis did not answer within ${LOOK_MS / 1000} s`
             roundTripMs = Math.max(roundTripMs ?? 0, this.#now() - from)
             return found
           }, messageOf),
@@ -202,19 +203,5 @@ function checksOf(
     cli: cli ?? (status.state === 'error' ? (status.trouble ?? 'the agent is in error') : null),
     circuit: circuit === 'closed' ? null : `the circuit is ${circuit}`,
     draining: status.draining ? 'the worker ends' : null,
-  }
-}
-
-/** What comes within the time; else it throws. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
-  const patience = new AbortController()
-  const late = sleep(ms, patience.signal).then(() => {
-    throw new Error(`Redis did not answer within ${ms / 1000} s`)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    patience.abort()
-    late.catch(() => undefined)
   }
 }

@@ -1,5 +1,5 @@
 import { anyOf } from '../base/abort.ts'
-import { sleep } from '../base/clock.ts'
+import { within } from '../base/clock.ts'
 import { oneLine } from '../base/text.ts'
 import { newId } from '../domain/ids.ts'
 import type { Message } from '../domain/message.ts'
@@ -106,14 +106,6 @@ async function runTask(
   const facts = 'facts' in outcome ? { facts: outcome.facts } : {}
   tools.emit({ type: 'run-ended', taskId, attempt: number, outcome: outcome.kind, ...why, ...facts })
   return { outcome, notesUsed, cliVersion: await within(VERSION_PATIENCE_MS, asked) }
-}
-
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  const patience = new AbortController()
-  const late = sleep(ms, patience.signal).then(() => undefined)
-  const done = await Promise.race([promise, late])
-  patience.abort()
-  return done
 }
 
 function promptOf(

@@ -39,6 +39,7 @@ async function peakBytes(pid: number): Promise<number> {
 }
 
 describe('a CLI that prints without end', () => {
+  // Where /proc tells the most memory that a process ever had.
   it.runIf(process.platform === 'linux')(
     '31: of 1 GB without a line end that are no UTF-8, memory holds a part, the log all, and the result the end',
     async () => {
@@ -150,6 +151,7 @@ describe('a disk that is full', () => {
     expect(await readdir(join(town.root, '.tt', 'tasks'))).toEqual([])
   })
 
+  // Only Linux has /dev/full.
   const onLinux = it.runIf(process.platform === 'linux')
   onLinux.each(['json', 'pretty'])('34: does not end a worker whose own log is there: %s', async (format) => {
     const { town, agents, byShell } = await faultyTown()

@@ -635,7 +635,7 @@ describe('the local server', { timeout: TIMEOUT_MS }, () => {
   })
 
   it.runIf(process.platform === 'linux')(
-    'is refused when another server works on the same folder',
+    'on Linux, where /proc tells the folder of a process: is refused when another server works on the same folder',
     async () => {
       const { pid } = await ensure()
       const error = await failure(ensure({ socketPath: join(root, '.tt/second.sock') }))

@@ -20,9 +20,12 @@ it('leaves what cannot be started as it is, to say so itself, and what belongs t
   expect(marked(command('/bin/sh'), '')).toEqual(command('/bin/sh'))
 })
 
-it.runIf(process.platform === 'linux')('changes nothing else of a command', () => {
-  const { program, args, ...rest } = marked(command('/bin/sh'), runId)
-  expect(program).toMatch(/\/prlimit$/)
-  expect(args).toEqual([`--locks=${lockLimitOf(runId)}:`, '--', '/bin/sh', '-x'])
-  expect(rest).toEqual({ stdin: 'in', promptFile: null })
-})
+it.runIf(process.platform === 'linux')(
+  'on Linux, which alone has prlimit: changes nothing else of a command',
+  () => {
+    const { program, args, ...rest } = marked(command('/bin/sh'), runId)
+    expect(program).toMatch(/\/prlimit$/)
+    expect(args).toEqual([`--locks=${lockLimitOf(runId)}:`, '--', '/bin/sh', '-x'])
+    expect(rest).toEqual({ stdin: 'in', promptFile: null })
+  },
+)
